@@ -1,0 +1,1 @@
+"""Rules that have parameters or change shapes, one file each."""

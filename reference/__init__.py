@@ -1,0 +1,1 @@
+"""The oracle: proves or refutes any hand-written backward pass against autodiff."""

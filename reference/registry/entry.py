@@ -1,0 +1,63 @@
+"""What an entry of the registry holds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from purefw.rule import Loss, Rule
+
+Draw = Callable[[Key[Array, ""]], Any]
+
+
+@dataclass(frozen=True)
+class RuleEntry:
+    """A rule and the inputs it must be judged on.
+
+    Attributes:
+        rule: The rule.
+        inputs: From the name of a situation ("typical", "one_row", "tie", "large") to
+            a function that draws x from a key. The first is the typical one.
+        params: Draws parameters where standard normal ones will not do.
+    """
+
+    rule: Rule
+    inputs: dict[str, Draw]
+    params: Draw | None = None
+
+    def draw_params(self, key: Key[Array, ""]) -> Any:
+        """Random parameters: never the initial ones, at which whole terms vanish."""
+        if self.params is not None:
+            return self.params(key)
+        return normal_like(self.rule.init(key), jax.random.fold_in(key, 1))
+
+
+@dataclass(frozen=True)
+class LossEntry:
+    """A loss and its inputs: each draws (prediction, target)."""
+
+    loss: Loss
+    inputs: dict[str, Draw]
+
+
+def normal(*shape: int, scale: float = 1.0, shift: float = 0.0) -> Draw:
+    """A draw of `shift + scale * N(0, 1)` in JAX's default float dtype."""
+    return lambda key: shift + scale * jax.random.normal(key, shape)
+
+
+def normal_like(tree: Any, key: Key[Array, ""]) -> Any:
+    """A tree of the same structure, its float leaves standard normal."""
+    leaves, treedef = jax.tree.flatten(tree)
+    keys = jax.random.split(key, max(len(leaves), 1))
+    return jax.tree.unflatten(
+        treedef,
+        [
+            jax.random.normal(k, v.shape, v.dtype)
+            if jnp.issubdtype(v.dtype, jnp.floating)
+            else v
+            for k, v in zip(keys, leaves)
+        ],
+    )
