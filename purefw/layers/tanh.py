@@ -1,12 +1,14 @@
 """Hyperbolic tangent, entry by entry.
 
     (1)  y_i  = tanh x_i
-    (2)  dx_i = (1 - y_i²) dy_i
+    (2)  dx_i = (1 - y_i)(1 + y_i) dy_i
 
-(2): tanh = sinh/cosh, so tanh' = (cosh² - sinh²)/cosh² = 1 - tanh².
+(2): tanh = sinh/cosh, so tanh' = (cosh² - sinh²)/cosh² = 1 - tanh². The
+factors are kept apart as autodiff keeps them, so that the two agree to the last digits.
 Invariants: y is odd in x; |y| ≤ 1, and dx has the sign of dy.
-Limit: for |x| beyond 9 (float32) or 19 (float64) y rounds to ±1 and dx to 0, where the
-true derivative is below 4 exp(-2|x|); autodiff of jnp.tanh does the same.
+Limit: y is rounded, so dx loses digits as |y| nears 1: at x = 16 in float64 it is 0.4 %
+off, and for |x| beyond 9 (float32) or 19 (float64) it is 0, where the truth is
+4 exp(-2|x|). Autodiff of jnp.tanh does the same.
 """
 
 import jax.numpy as jnp
@@ -46,4 +48,4 @@ def backward(
 ) -> tuple[tuple, Float[Array, "*s"]]:
     """Equation (2)."""
     y = residuals
-    return (), (1 - y * y) * dy  # (2)
+    return (), (1 - y) * (1 + y) * dy  # (2)
