@@ -1,35 +1,218 @@
-"""The result of a check."""
+"""The result of a check, for people, notebooks and programs.
 
-from dataclasses import dataclass
+One verdict a leaf, one overall: the worst. The truth value of a report is an error,
+because "is it right?" and "was it judged?" are two questions; ask `report.verdict`.
+
+The JSON form is `to_json()`; its keys are the attributes of Report and Leaf, and
+`schema` is the version of that form.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from html import escape
+from typing import Any
 
 from reference.verdict import Verdict
+
+SCHEMA = 1
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """The judgement of one leaf of the cotangent."""
+    """The judgement of one leaf of the cotangent.
+
+    Attributes:
+        name: "dx", "dparams.weight", "args[0]['w']".
+        verdict: What is said of it.
+        sentence: Why, for a person.
+        units: Worst error in noise units (see reference.compare); 64 passes.
+        relative: That error relative to the entry.
+        visible: The smallest relative error that the check could have seen.
+        exercised: Share of the leaf's entries that some cotangent reached.
+        rounding: From a working dtype to the error there, relative to autodiff's own.
+        point: The situation in which the worst error was met: "given" or another.
+        index: The entry with the worst error.
+        hand: The hand-written value there.
+        autodiff: Reverse mode's value there.
+        forward_mode: Forward mode's, where it was asked.
+        difference: The numerical value and its error bar, where it was asked.
+    """
 
     name: str
     verdict: Verdict
-    error: float
+    sentence: str = ""
+    units: float = 0.0
+    relative: float = 0.0
+    visible: float = math.inf
+    exercised: float = 1.0
+    rounding: dict[str, float] = field(default_factory=dict)
+    point: str = "given"
+    index: tuple[int, ...] = ()
+    hand: float | None = None
+    autodiff: float | None = None
+    forward_mode: float | None = None
+    difference: tuple[float, float] | None = None
+
+    @property
+    def error(self) -> float:
+        """The worst error in noise units."""
+        return self.units
 
 
 @dataclass(frozen=True)
 class Report:
-    """The judgement of one backward pass, leaf by leaf."""
+    """The judgement of one backward pass.
+
+    Attributes:
+        subject: Whose backward pass.
+        leaves: From a leaf's name to its judgement.
+        broken: Sentences about what breaks the contract; one is enough for CONTRACT.
+        notes: What a reader should know and what decides nothing.
+        seconds: Wall-clock time of the check.
+        hand_passes: How often the hand-written backward ran.
+        reference_passes: How often the reference ran.
+        reproduce: Python that shows the worst error again, where there is one.
+        seed: Of the probes.
+    """
 
     subject: str
     leaves: dict[str, Leaf]
+    broken: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    hand_passes: int = 0
+    reference_passes: int = 0
+    reproduce: str = ""
+    seed: int = 0
 
     @property
     def verdict(self) -> Verdict:
-        """The worst verdict of a leaf."""
-        return max(
-            (leaf.verdict for leaf in self.leaves.values()), key=lambda v: v.severity
+        """The worst verdict of a leaf; CONTRACT where the contract is broken."""
+        if self.broken or not self.leaves:
+            return Verdict.CONTRACT
+        return max((v.verdict for v in self.leaves.values()), key=lambda v: v.severity)
+
+    def __bool__(self) -> bool:
+        """Always an error: a truth value would be ambiguous."""
+        raise TypeError(
+            "Report: its truth value is ambiguous; ask report.verdict, "
+            "or call assert_correct(report)"
         )
+
+    def __str__(self) -> str:
+        """A headline, a line a leaf, the broken contract, the notes."""
+        lines = [f"{self.verdict}  {self.subject}"]
+        for leaf in self.leaves.values():
+            lines.append(f"  {leaf.verdict:<12} {leaf.name}: {describe(leaf)}")
+        lines += [f"  contract: {sentence}" for sentence in self.broken]
+        lines += [f"  note: {sentence}" for sentence in self.notes]
+        if self.reproduce:
+            lines += [
+                "  reproduce:",
+                *(f"    {s}" for s in self.reproduce.splitlines()),
+            ]
+        return "\n".join(lines)
+
+    def __rich__(self):
+        """The same as a rich table."""
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=f"{self.subject}: {self.verdict}", title_justify="left")
+        for column in ("leaf", "verdict", "what was seen"):
+            table.add_column(column, overflow="fold")
+        for leaf in self.leaves.values():
+            table.add_row(
+                leaf.name, Text(leaf.verdict, COLOURS[leaf.verdict]), describe(leaf)
+            )
+        extra = [f"contract: {s}" for s in self.broken] + [
+            f"note: {s}" for s in self.notes
+        ]
+        extra += [self.reproduce] if self.reproduce else []
+        return Group(table, *map(Text, extra))
+
+    def _repr_html_(self) -> str:
+        """The same as an HTML table, for notebooks."""
+        rows = "".join(
+            f"<tr><td><code>{escape(v.name)}</code></td>"
+            f"<td style='color:{COLOURS[v.verdict]}'><b>{v.verdict}</b></td>"
+            f"<td>{escape(describe(v))}</td></tr>"
+            for v in self.leaves.values()
+        )
+        extra = "".join(f"<p>{escape(s)}</p>" for s in (*self.broken, *self.notes))
+        code = f"<pre>{escape(self.reproduce)}</pre>" if self.reproduce else ""
+        return (
+            f"<p><b>{self.verdict}</b> {escape(self.subject)}</p><table>"
+            f"<tr><th>leaf</th><th>verdict</th><th>what was seen</th></tr>{rows}</table>"
+            f"{extra}{code}"
+        )
+
+    def to_json(self) -> str:
+        """A JSON object: `schema`, `verdict`, and the attributes of Report and Leaf.
+
+        Numbers that are not finite are written as the strings "inf", "-inf" and "nan".
+        """
+        body = {"schema": SCHEMA, "verdict": self.verdict, **asdict(self)}
+        return json.dumps(plain(body), allow_nan=False)
+
+
+COLOURS = {
+    Verdict.RIGHT: "green",
+    Verdict.KINK: "green",
+    Verdict.UNTESTED: "darkorange",
+    Verdict.INCONCLUSIVE: "darkorange",
+    Verdict.IMPRECISE: "purple",
+    Verdict.WRONG: "red",
+    Verdict.CONTRACT: "red",
+}
+
+
+def describe(leaf: Leaf) -> str:
+    """One line: the sentence, then the numbers."""
+    parts = [leaf.sentence] if leaf.sentence else []
+    if leaf.verdict in (Verdict.RIGHT, Verdict.KINK):
+        parts.append(f"{leaf.units:.2g} noise units of 64")
+        parts.append(f"sees errors from {leaf.visible:.1e}")
+        if leaf.exercised < 1:
+            parts.append(f"{leaf.exercised:.0%} of its entries exercised")
+    if leaf.verdict in (Verdict.WRONG, Verdict.IMPRECISE) and leaf.hand is not None:
+        where = f"[{', '.join(map(str, leaf.index))}]"
+        parts.append(
+            f"relative error {leaf.relative:.2g} ({leaf.units:.2g} noise units)"
+        )
+        parts.append(f"at {where}: hand {leaf.hand:.6g}, autodiff {leaf.autodiff:.6g}")
+        if leaf.forward_mode is not None:
+            parts.append(f"forward mode {leaf.forward_mode:.6g}")
+        if leaf.difference is not None:
+            value, bar = leaf.difference
+            parts.append(f"differences {value:.6g} ± {bar:.1g}")
+    parts += [f"{k}: {v:.2g} of autodiff's error" for k, v in leaf.rounding.items()]
+    return "; ".join(parts)
+
+
+def plain(value: Any) -> Any:
+    """A JSON value: numbers that JSON cannot hold become strings."""
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, complex):
+        return [plain(value.real), plain(value.imag)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
 
 
 def assert_correct(report: Report) -> None:
-    """Raise AssertionError, with the report as message, unless RIGHT or KINK."""
+    """Raise AssertionError, with the report as message, unless RIGHT or KINK.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from purefw.layers.tanh import tanh
+        >>> from reference import check_rule
+        >>> assert_correct(check_rule(tanh(), jnp.array([0.3, -1.2])))
+    """
     if report.verdict not in (Verdict.RIGHT, Verdict.KINK):
         raise AssertionError(str(report))

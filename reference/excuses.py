@@ -1,0 +1,122 @@
+"""A leaf differs from the truth: is there an excuse?
+
+The excuses are tried from the cheapest to the dearest; each is evidence, measured, and
+what none of them explains is WRONG.
+"""
+
+import numpy as np
+
+from reference.compare import LIMIT, Comparison, compare, rms
+from reference.kinks import subgradient_verdict
+from reference.probe import Probe, Trial, lift
+from reference.verdict import Verdict
+
+Excuse = tuple[Verdict, str]
+
+
+def excuse(probe: Probe, trial: Trial, i: int) -> Excuse:
+    """The verdict on leaf `i` for one trial in which it differs, and a sentence."""
+    hand, truth, noise = probe.arrays(trial.point, trial.cotangent, noisy=True)
+    if not np.isfinite(hand[i][np.isfinite(truth[i])]).all():
+        return overflow(trial, hand[i], truth[i])
+    found = by_rounding(probe, trial, i, hand, truth, noise)
+    found = found or by_kink(probe, trial, i, hand, truth)
+    found = found or by_forward_mode(probe, trial, i, hand, truth)
+    found = found or by_surrogate(probe, trial, i, hand, noise)
+    return found or (Verdict.WRONG, "is not the derivative of the forward")
+
+
+def overflow(trial: Trial, hand: np.ndarray, truth: np.ndarray) -> Excuse:
+    """NaN or inf where the truth is finite."""
+    bad = np.isfinite(truth) & ~np.isfinite(hand)
+    index = tuple(int(k) for k in np.argwhere(bad)[0])
+    sentence = f"is {hand[index]} at {list(index)}, where the truth is finite"
+    if trial.point.kind.startswith("values times"):
+        return Verdict.IMPRECISE, f"{sentence} ({trial.point.kind})"
+    return Verdict.WRONG, sentence
+
+
+def again(trial: Trial, hand, truth, noise) -> Comparison:
+    """The comparison with another noise."""
+    return compare(hand, truth, noise, pooled_only=trial.point.kind != "given")
+
+
+def by_rounding(probe, trial: Trial, i: int, hand, truth, noise) -> Excuse | None:
+    """Monte Carlo arithmetic on both programs."""
+    at = lift(trial.point.live), trial.point.rest, lift(probe.split(trial.cotangent))
+    spread = np.fmax(
+        probe.oracle.rounding("hand", *at)[i], probe.oracle.rounding("truth", *at)[i]
+    )
+    if again(trial, hand[i], truth[i], np.fmax(spread, noise[i])).passes:
+        return Verdict.RIGHT, "differs by no more than rounding inside the two programs"
+    return None
+
+
+def by_kink(probe, trial: Trial, i: int, hand, truth) -> Excuse | None:
+    """Another subgradient than autodiff's, or a point on a kink of the forward."""
+    live, rest = lift(trial.point.live), trial.point.rest
+    dys = lift(probe.split(trial.cotangent))
+    sizes = [v.size for v in live]
+    total = sum(sizes)
+    if total > 100_000 or any(np.iscomplexobj(v) for v in live):
+        return None
+
+    def gradient(x: np.ndarray) -> np.ndarray:
+        parts = np.split(x, np.cumsum(sizes)[:-1])
+        moved = [p.reshape(v.shape) for p, v in zip(parts, live)]
+        value = probe.oracle.truth(moved, rest, dys).value[: len(live)]
+        return np.concatenate([v.ravel() for v in value])
+
+    # Only leaf i is on trial: the others are given autodiff's values.
+    mixed = [h if k == i else v for k, (h, v) in enumerate(zip(hand, truth))]
+    found = subgradient_verdict(
+        gradient,
+        np.concatenate([v.ravel() for v in live]),
+        np.concatenate([v.ravel() for v in mixed]),
+        np.concatenate([v.ravel() for v in truth]),
+        rng=np.random.default_rng(probe.seed),
+        tolerance=LIMIT * 2**-50 * max(rms(truth[i]), rms(hand[i])),
+    )
+    if not found.valid:
+        return None
+    low, high = found.interval
+    return Verdict.KINK, (
+        f"valid at the kink, another convention than autodiff's: hand {found.hand:.4g}, "
+        f"autodiff {found.autodiff:.4g}, interval [{low:.4g}, {high:.4g}]"
+    )
+
+
+def forward_entry(probe: Probe, trial: Trial, i: int, index: tuple) -> float | None:
+    """<dy, J e> for the unit vector of one entry, by forward mode; None if it fails."""
+    live = lift(trial.point.live)
+    tangents = [np.zeros_like(v) for v in live]
+    tangents[i][index] = 1.0
+    try:
+        y_dot = probe.oracle.forward_mode(live, trial.point.rest, tangents)
+    except Exception:  # A reverse-only rule inside the forward has no forward mode.
+        return None
+    dys = lift(probe.split(trial.cotangent))
+    return float(sum(np.vdot(w, v).real for w, v in zip(dys, y_dot)))
+
+
+def by_forward_mode(probe, trial: Trial, i: int, hand, truth) -> Excuse | None:
+    """Reverse mode is the one that errs, as behind `where(x > 0, sqrt(x), 0)`."""
+    index = trial.comparisons[i].index
+    forward = forward_entry(probe, trial, i, index)
+    h, v = hand[i][index], truth[i][index]
+    tolerance = LIMIT * 2**-50 * max(abs(h), rms(hand[i]))
+    if forward is None or not abs(forward - h) <= tolerance < abs(forward - v):
+        return None
+    return Verdict.RIGHT, "forward mode agrees with it; reverse mode errs here"
+
+
+def by_surrogate(probe, trial: Trial, i: int, hand, noise) -> Excuse | None:
+    """A custom derivative or stop_gradient makes autodiff the wrong witness."""
+    if not probe.oracle.customs:
+        return None
+    dys = lift(probe.split(trial.cotangent))
+    inlined = probe.oracle.inlined_truth(lift(trial.point.live), trial.point.rest, dys)
+    if not again(trial, hand[i], inlined[i], noise[i]).passes:
+        return None
+    hidden = ", ".join(probe.oracle.customs)
+    return Verdict.RIGHT, f"the derivative of what is computed; autodiff sees {hidden}"

@@ -1,0 +1,107 @@
+"""The judgement: run the probes, excuse what can be excused, accuse the rest.
+
+MATH. At the given point under coded and normal cotangents, then at the points of
+reference.points, hand and truth are compared in float64 (reference.compare). A leaf that
+differs there is not wrong yet. In this order it may be excused:
+
+    rounding     Monte Carlo arithmetic on both programs explains the difference
+    kink         the hand-written value is a subgradient where the forward has a kink
+    reverse      forward mode agrees with the hand and not with reverse mode
+    surrogate    the forward hides a custom derivative or stop_gradient, and the
+                 derivative of what it computes agrees with the hand
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reference.compare import Comparison
+from reference.excuses import excuse
+from reference.points import Point
+from reference.probe import Probe, Trial, given_trials, nearby_trials
+from reference.verdict import Verdict
+
+
+@dataclass
+class Findings:
+    """What is known of one leaf so far."""
+
+    verdict: Verdict = Verdict.RIGHT
+    sentence: str = ""
+    trial: Trial | None = None
+    units: float = 0.0
+    visible: float = np.inf
+    exercised: float = 0.0
+    blind: int = 0
+    rounding: dict[str, float] = field(default_factory=dict)
+
+
+def judge_math(probe: Probe, given: Point, linear: bool) -> tuple[list[Findings], list]:
+    """MATH for every leaf, and notes."""
+    names = probe.problem.names
+    findings, notes = [Findings() for _ in names], []
+    home = list(given_trials(probe, given, linear))
+    judged = [(i, v) for i, v in enumerate(findings) if probe.problem.is_judged[i]]
+    for i, leaf in judged:
+        record(leaf, [t.comparisons[i] for t in home])
+        settle(probe, leaf, i, home, notes)
+    away = list(nearby_trials(probe)) if any(undecided(v) for _, v in judged) else []
+    for i, leaf in judged:
+        if undecided(leaf):
+            settle(probe, leaf, i, away, notes)
+        see_life(probe, leaf, i, home, away)
+    return findings, notes
+
+
+def undecided(leaf: Findings) -> bool:
+    """Whether other points may still change the verdict."""
+    return leaf.verdict in (Verdict.RIGHT, Verdict.KINK)
+
+
+def record(leaf: Findings, comparisons: list[Comparison]) -> None:
+    """The figures of a leaf at the given point."""
+    leaf.units = max(c.units for c in comparisons)
+    leaf.visible = min(c.visible for c in comparisons)
+    leaf.exercised = max(c.exercised for c in comparisons)
+    leaf.blind = max(c.blind for c in comparisons)
+
+
+def settle(probe, leaf: Findings, i: int, trials: list[Trial], notes: list) -> None:
+    """Excuse or accuse a leaf for the trials in which it differs."""
+    suspects = [t for t in trials if not t.comparisons[i].passes]
+    suspects.sort(key=lambda t: t.comparisons[i].units, reverse=True)
+    for trial in one_a_point(suspects):
+        verdict, sentence = excuse(probe, trial, i)
+        if verdict is Verdict.RIGHT or (
+            verdict is Verdict.KINK and trial.point.kind != "given"
+        ):
+            notes.append(f"{probe.problem.names[i]} ({trial.point.kind}): {sentence}")
+        elif verdict.severity > leaf.verdict.severity:
+            leaf.verdict, leaf.sentence, leaf.trial = verdict, sentence, trial
+        if leaf.verdict is Verdict.WRONG:
+            return
+
+
+def one_a_point(trials: list[Trial]) -> list[Trial]:
+    """The first trial of each point."""
+    first: dict[str, Trial] = {}
+    for t in trials:
+        first.setdefault(t.point.kind, t)
+    return list(first.values())
+
+
+def see_life(probe, leaf: Findings, i: int, home: list[Trial], away: list) -> None:
+    """UNTESTED, unless the truth was seen to be other than zero, or must be zero."""
+    if not undecided(leaf) or leaf.exercised > 0:
+        return
+    if probe.problem.live[i].size == 0:
+        leaf.sentence, leaf.exercised = "has no entries", 1.0
+    elif probe.oracle.is_dead[i]:
+        leaf.sentence, leaf.visible = "exactly zero, as y does not depend on it", 0.0
+    elif any(t.comparisons[i].exercised > 0 for t in away):
+        leaf.sentence = "zero at the given point; judged at points nearby"
+        leaf.visible = min(t.comparisons[i].visible for t in away)
+    else:
+        leaf.verdict = Verdict.UNTESTED
+        leaf.sentence = "the true gradient is zero or not finite wherever it was probed"
+        leaf.trial = home[-1]

@@ -1,0 +1,304 @@
+"""The truth in float64, the hand-written result, and the noise of both.
+
+The judge is V = jax.vjp(f, x)(dy) in float64 at the highest matrix precision, on inputs
+that were rounded once to the working dtype: the same numbers for both sides. H is the
+hand-written backward at the same place. With u = 2^-53 and signs xi = ±1 drawn anew,
+
+    (1)  s_V = max_k |V(x (1 + 2u xi_k), dy (1 + 2u xi'_k)) - V(x, dy)|
+    (2)  s_H = the same with H
+    (3)  s   = max(s_V, s_H)                                 entry by entry
+
+s is what half a unit in the last place of the inputs does to the output: no right
+program can promise less. Where (3) cannot excuse a difference, Monte Carlo arithmetic
+(reference.replay) measures what rounding inside the two programs does.
+
+Two readings of a function are available beside the plain one: widened, where casts to
+narrower floats are undone, and inlined, where custom derivatives are opened.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from reference.problem import ContractError, Functions
+from reference.replay import (
+    UNIT,
+    Change,
+    changed,
+    custom_derivatives,
+    narrowings,
+    random_signs,
+    replay,
+)
+
+
+@contextmanager
+def exact_arithmetic(x64: bool = True) -> Iterator[None]:
+    """float64, highest matrix precision, JAX's standard promotion; then as before."""
+    with ExitStack() as stack:
+        stack.enter_context(jax.enable_x64(x64))
+        stack.enter_context(jax.numpy_dtype_promotion("standard"))
+        stack.enter_context(jax.numpy_rank_promotion("allow"))
+        stack.enter_context(jax.debug_key_reuse(False))
+        stack.enter_context(jax.debug_nans(False))
+        stack.enter_context(jax.debug_infs(False))
+        if x64:
+            stack.enter_context(jax.default_matmul_precision("highest"))
+            if jax.default_backend() not in ("cpu", "gpu", "cuda", "rocm"):
+                cpu = jax.local_devices(backend="cpu")[0]
+                stack.enter_context(jax.default_device(cpu))
+        yield
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """A value and its noise, leaf by leaf, in NumPy float64."""
+
+    value: list[np.ndarray]
+    noise: list[np.ndarray]
+
+
+class Oracle:
+    """The compiled programs of one problem; all of them want `exact_arithmetic`.
+
+    The truth's lists hold the cotangents of the live leaves and then y's float leaves.
+    """
+
+    def __init__(self, functions: Functions):
+        """Trace the functions in float64; compile nothing yet.
+
+        Raises:
+            Exception: whatever tracing the forward raised. A backward that cannot be
+                traced is called eagerly instead.
+        """
+        self.functions = functions
+        self.passes = {"hand": 0, "truth": 0}
+        examples = self._examples()
+        self._primal_jaxpr = jax.make_jaxpr(functions.primal)(*examples[:2])
+        self.customs = custom_derivatives(self._primal_jaxpr)
+        try:
+            hand_jaxpr = jax.make_jaxpr(functions.hand)(*examples)
+            self.eager = False
+        except ContractError:
+            raise
+        except Exception as error:  # What cannot be traced may still run.
+            self.eager, self.trace_error = True, error
+            hand_jaxpr = jax.make_jaxpr(lambda: ())()
+        leaks = narrowings(self._primal_jaxpr) + narrowings(hand_jaxpr)
+        self.leaks = list(dict.fromkeys(leaks))
+
+    @cached_property
+    def is_dead(self) -> list[bool]:
+        """Which live leaves the output does not depend on at all."""
+        pullback = pullback_of(self.functions.primal)
+        jaxpr = jax.make_jaxpr(pullback)(*self._examples()).jaxpr
+        count = len(self.functions.shape.live)
+        return [not depends(jaxpr, v) for v in jaxpr.outvars[:count]]
+
+    def hand(self, live, rest, dys, *, repeats: int = 0, seed: int = 0) -> Noisy:
+        """(2), in the widened reading where there is a leak."""
+        self.passes["hand"] += 1 + repeats
+        if self.eager:
+            value = to_numpy(self.functions.hand(live, rest, dys))
+            return Noisy(value, [np.zeros(v.shape) for v in value])
+        return run(self._hand, live, rest, dys, seed, repeats)
+
+    def truth(self, live, rest, dys, *, repeats: int = 0, seed: int = 0) -> Noisy:
+        """(1), likewise."""
+        self.passes["truth"] += 1 + repeats
+        return run(self._truth, live, rest, dys, seed, repeats)
+
+    def inlined_truth(self, live, rest, dys) -> list[np.ndarray]:
+        """jax.vjp through the primals of custom derivatives."""
+        self.passes["truth"] += 1
+        return to_numpy(self._inlined(live, rest, dys))
+
+    def forward_mode(self, live, rest, tangents) -> list[np.ndarray]:
+        """jax.jvp of the forward."""
+        return to_numpy(self._forward_mode(live, rest, tangents))
+
+    def primal(self, live, rest) -> list[np.ndarray]:
+        """The float leaves of y."""
+        return to_numpy(self._primal(live, rest))
+
+    def as_written(self, which: str, live, rest, dys) -> list[np.ndarray]:
+        """ "hand" or "truth" in the dtype of its arguments, nothing widened."""
+        self.passes[which] += 1
+        if which == "hand" and self.eager:
+            return to_numpy(self.functions.hand(live, rest, dys))
+        return to_numpy(self._written[which](live, rest, dys))
+
+    def rounding(self, which: str, live, rest, dys, count: int = 6) -> list[np.ndarray]:
+        """The spread of "hand" or "truth" under Monte Carlo arithmetic."""
+        if which == "hand" and self.eager:
+            return [np.zeros(v.shape) for v in live]
+        self.passes[which] += 1 + count
+        runs = [
+            to_numpy(self._monte_carlo[which](live, rest, dys, np.uint32(seed)))
+            for seed in range(count + 1)
+        ]
+        return [
+            np.max([finite(np.abs(v - values[0])) for v in values[1:]], axis=0)
+            for values in zip(*runs)
+        ]
+
+    def widened_trace(self, live, rest, dys, dtype) -> list[np.ndarray]:
+        """The hand-written program as traced in a working dtype, run in float64."""
+
+        def program(live, rest, dys):
+            narrow = jax.make_jaxpr(self.functions.hand)(
+                [like(v, dtype) for v in live], rest, [like(v, dtype) for v in dys]
+            )
+            return replay(narrow, [*live, *rest, *dys], Change(widen=True))
+
+        return to_numpy(jax.jit(program)(live, rest, dys))
+
+    # The programs, compiled when first asked for.
+
+    @cached_property
+    def _hand(self):
+        return jax.jit(with_noise(self._reading(self.functions.hand)))
+
+    @cached_property
+    def _truth(self):
+        return jax.jit(with_noise(pullback_of(self._reading(self.functions.primal))))
+
+    @cached_property
+    def _inlined(self):
+        change = Change(widen=bool(self.leaks), inline=True)
+        return jax.jit(pullback_of(changed(self.functions.primal, change)))
+
+    @cached_property
+    def _forward_mode(self):
+        return jax.jit(self._reading(self.functions.forward_mode))
+
+    @cached_property
+    def _primal(self):
+        return jax.jit(self._reading(self.functions.primal))
+
+    @cached_property
+    def _written(self):
+        truth = pullback_of(self.functions.primal)
+        return {"hand": jax.jit(self.functions.hand), "truth": jax.jit(truth)}
+
+    @cached_property
+    def _monte_carlo(self):
+        truth = pullback_of(self._reading(self.functions.primal))
+        sources = {"hand": self._reading(self.functions.hand), "truth": truth}
+
+        def noised(f):
+            def program(live, rest, dys, seed):
+                return changed(f, Change(seed=seed))(live, rest, dys)
+
+            return jax.jit(program)
+
+        return {k: noised(f) for k, f in sources.items()}
+
+    def _reading(self, f: Callable) -> Callable:
+        return changed(f, Change(widen=True)) if self.leaks else f
+
+    def _examples(self) -> tuple[list, list, list]:
+        shape = self.functions.shape
+        live = [jax.ShapeDtypeStruct(v.shape, lifted(v.dtype)) for v in shape.live]
+        rest = [v for v, alive in zip(shape.leaves, shape.is_live) if not alive]
+        dys = [
+            jax.ShapeDtypeStruct(v.shape, lifted(v.dtype)) for v in shape.live_outputs
+        ]
+        return live, rest, dys
+
+
+@lru_cache(maxsize=128)
+def oracle_for(functions: Functions) -> Oracle:
+    """The oracle of a problem; compiled programs are kept for the last 128."""
+    return Oracle(functions)
+
+
+def run(program: Callable, live, rest, dys, seed: int, repeats: int) -> Noisy:
+    """A program made by `with_noise`, its results on the host."""
+    value, noise = program(live, rest, dys, np.uint32(seed), np.int32(repeats))
+    return Noisy(to_numpy(value), [np.asarray(v) for v in noise])
+
+
+def pullback_of(primal: Callable) -> Callable:
+    """jax.vjp of a function of (live, rest) in `live`: the cotangents, then y."""
+
+    def truth(live, rest, dys):
+        y, pullback = jax.vjp(lambda vs: primal(vs, rest), live)
+        return [*pullback(dys)[0], *y]
+
+    return truth
+
+
+def with_noise(f: Callable) -> Callable:
+    """f, and by (1) its noise from `repeats` perturbed calls; f is compiled once."""
+
+    def program(live, rest, dys, seed, repeats):
+        shapes = jax.eval_shape(f, live, rest, dys)
+        start = [jnp.zeros(v.shape, v.dtype) for v in shapes]
+        spread = [jnp.zeros(v.shape, jnp.float64) for v in shapes]
+
+        def body(k, state):
+            base, spread = state
+            size = jnp.where(k == 0, 0.0, 2 * UNIT)
+            x = perturbed(live, size, seed + k.astype(jnp.uint32), 0)
+            dy = perturbed(dys, size, seed + k.astype(jnp.uint32), len(live))
+            value = f(x, rest, dy)
+            base = [jnp.where(k == 0, v, b) for v, b in zip(value, base)]
+            spread = [
+                jnp.fmax(s, jnp.abs(v - b)) for s, v, b in zip(spread, value, base)
+            ]
+            return base, spread
+
+        return lax.fori_loop(0, repeats + 1, body, (start, spread))
+
+    return program
+
+
+def perturbed(values: list, size: Any, seed: Any, salt: int) -> list:
+    """Each value times 1 ± size."""
+    return [
+        v * (1 + size * random_signs(v.shape, seed, salt + i)).astype(v.dtype)
+        for i, v in enumerate(values)
+    ]
+
+
+def depends(jaxpr, output) -> bool:
+    """Whether an output of a jaxpr depends on any of its inputs."""
+    inputs = set(jaxpr.invars)
+    reached = set()
+    for eqn in jaxpr.eqns:
+        sources = [
+            v for v in eqn.invars if hasattr(v, "count") or not hasattr(v, "val")
+        ]
+        if any(v in inputs or v in reached for v in sources):
+            reached.update(eqn.outvars)
+    return not hasattr(output, "val") and (output in inputs or output in reached)
+
+
+def lifted(dtype: Any) -> Any:
+    """float64 for a float, complex128 for a complex dtype."""
+    return np.complex128 if jnp.issubdtype(dtype, np.complexfloating) else np.float64
+
+
+def like(v: Any, dtype: Any) -> jax.ShapeDtypeStruct:
+    """A leaf's shape in another float dtype; complex leaves stay."""
+    is_float = jnp.issubdtype(v.dtype, jnp.floating)
+    return jax.ShapeDtypeStruct(v.shape, dtype if is_float else v.dtype)
+
+
+def finite(v: np.ndarray) -> np.ndarray:
+    """NaN and inf as 0."""
+    return np.where(np.isfinite(v), v, 0.0)
+
+
+def to_numpy(values: list) -> list[np.ndarray]:
+    """Arrays on the host, narrow floats as float64."""
+    arrays = [np.asarray(v) for v in jax.device_get(values)]
+    return [v.astype(lifted(v.dtype)) for v in arrays]

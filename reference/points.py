@@ -1,0 +1,239 @@
+"""Where to look: the given point, and others like it that hide nothing.
+
+A term of a derivative can vanish at the given arguments: at bias 0, scale 1, batch 1,
+without ties, without repeated indices. So the check moves, and moves with care, because
+a rule may be right on its domain alone: a leaf that looks like a mask stays one,
+probabilities stay probabilities, a symmetric matrix stays symmetric, zeros stay zero
+(unless all are), signs stay. Points at which the forward is not finite are dropped.
+
+All values are rounded to the working dtype, so that every precision sees the same.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from reference.problem import Problem, is_inexact, is_key
+
+
+@dataclass(frozen=True)
+class Point:
+    """Arguments to judge at; `kind` names the situation."""
+
+    kind: str
+    live: list[np.ndarray]
+    rest: list
+
+
+def nearby_points(problem: Problem, rng: np.random.Generator) -> list[Point]:
+    """The situations of `MOVES`, each applied to every leaf that allows it."""
+    points = []
+    for kind, (live_move, rest_move) in MOVES.items():
+        live = [live_move(v, kind_of(v), rng) for v in problem.live]
+        rest = [move_rest(v, rest_move, rng, problem) for v in problem.rest]
+        points.append(Point(kind, live, rest))
+    points.append(Point("equal rows", equal_rows(problem.live), problem.rest))
+    return [p for p in points if differs(p, problem)]
+
+
+def differs(point: Point, problem: Problem) -> bool:
+    """Whether a point is another than the given one."""
+    pairs = [*zip(point.live, problem.live), *zip(point.rest, problem.rest)]
+    return any(not is_key(a) and not np.array_equal(a, b) for a, b in pairs)
+
+
+def kind_of(v: np.ndarray) -> str:
+    """What the values of a float leaf look like."""
+    x = v.astype(np.complex128 if np.iscomplexobj(v) else np.float64)
+    if x.size == 0 or np.iscomplexobj(x) or not np.isfinite(x).all():
+        return "fixed" if x.size == 0 else "generic"
+    if x.size > 1 and np.isin(x, (0.0, 1.0)).all() and x.min() != x.max():
+        return "mask"
+    if is_simplex(x):
+        return "simplex"
+    if x.size > 1 and x.min() >= 0 and x.max() <= 1 and x.min() != x.max():
+        return "unit"
+    if is_symmetric(x):
+        return "symmetric"
+    if x.ndim and x.shape[-1] > 3 and (np.diff(x, axis=-1) > 0).all():
+        return "sorted"
+    return "zero" if not x.any() else "generic"
+
+
+def is_simplex(x: np.ndarray) -> bool:
+    """Rows of non-negative numbers that sum to one, to the last digits of 16 bits."""
+    if x.ndim == 0 or x.shape[-1] < 2 or x.min() < 0:
+        return False
+    return bool(np.allclose(x.sum(-1), 1.0, rtol=0, atol=2e-2 * (x.max() < 1)))
+
+
+def is_symmetric(x: np.ndarray) -> bool:
+    """Square in the last two axes, equal to its transpose and not constant."""
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2] or x.shape[-1] < 2:
+        return False
+    return bool(x.min() != x.max() and np.allclose(x, np.swapaxes(x, -1, -2)))
+
+
+def jitter(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
+    """A generic neighbour within the leaf's domain."""
+    x = v.astype(np.complex128 if np.iscomplexobj(v) else np.float64)
+    factor = 1 + 0.25 * rng.uniform(-1, 1, x.shape)
+    if kind == "zero":
+        x = 0.5 * rng.standard_normal(x.shape)
+    elif kind == "mask":
+        x = rng.permutation(x.ravel()).reshape(x.shape)
+    elif kind == "symmetric":
+        x = x * (factor + np.swapaxes(factor, -1, -2)) / 2
+    elif kind == "unit":
+        x = np.clip(x * factor, 0, 1)
+    elif kind == "sorted":
+        x = np.sort(x * factor, axis=-1)
+    elif kind != "fixed":
+        x = x * factor
+    if kind == "simplex":
+        x = x / x.sum(-1, keepdims=True)
+    return x.astype(v.dtype)
+
+
+def scaled(factor: float, shift: float = 0.0) -> Callable:
+    """Generic leaves times a factor, plus a shift; others jittered."""
+
+    def move(v, kind, rng):
+        moved = jitter(v, kind, rng)
+        if kind not in ("generic", "zero", "sorted"):
+            return moved
+        with np.errstate(over="ignore"):
+            return (moved * v.dtype.type(factor) + v.dtype.type(shift)).astype(v.dtype)
+
+    return move
+
+
+def tied(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
+    """Rounded to halves of the leaf's scale: ties and exact zeros."""
+    if kind not in ("generic", "zero") or np.iscomplexobj(v):
+        return jitter(v, kind, rng)
+    x = v.astype(np.float64)
+    scale = np.abs(x).mean() or 1.0
+    return (np.round(2 * x / scale) / 2 * scale).astype(v.dtype)
+
+
+def holed(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
+    """A third of the entries exactly zero."""
+    moved = jitter(v, kind, rng)
+    if kind != "generic" or v.size < 2:
+        return moved
+    return np.where(rng.random(v.shape) < 0.34, v.dtype.type(0), moved)
+
+
+def flat_rows(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
+    """Every row constant."""
+    if kind != "generic" or v.ndim == 0 or v.shape[-1] < 2:
+        return v
+    return np.broadcast_to(v[..., :1], v.shape).copy()
+
+
+def rows_of_many_scales(v: np.ndarray, kind: str, rng) -> np.ndarray:
+    """Rows scaled by powers of ten from 1e-3 to 1e3."""
+    moved = jitter(v, kind, rng)
+    if kind != "generic" or v.ndim < 2:
+        return moved
+    scale = 10.0 ** rng.uniform(-3, 3, (v.shape[0],) + (1,) * (v.ndim - 1))
+    with np.errstate(over="ignore"):
+        return (moved * scale.astype(v.dtype)).astype(v.dtype)
+
+
+def same(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
+    """As given."""
+    return v
+
+
+def equal_rows(live: list[np.ndarray]) -> list[np.ndarray]:
+    """The second row a copy of the first, in every leaf with two rows or more."""
+    moved = [v.copy() for v in live]
+    for v in moved:
+        if v.ndim >= 2 and v.shape[0] >= 2 and not is_symmetric(v):
+            v[1] = v[0]
+    return moved
+
+
+def move_rest(v, move: str, rng: np.random.Generator, problem: Problem):
+    """Another value of a leaf without cotangent, from the values that it was given."""
+    if is_key(v) or v.size < 2 or move == "keep":
+        return v
+    if v.dtype == bool:
+        fill = {"first": True, "last": False}.get(move)
+        if fill is not None:
+            return np.full_like(v, fill)
+        return rng.random(v.shape) < 0.5
+    if move == "permute" or is_permutation(v, problem):
+        moved = rng.permutation(v.ravel()).reshape(v.shape)
+    elif move == "draw":
+        moved = rng.choice(v.ravel(), v.shape)
+    else:
+        moved = np.full_like(v, v.ravel()[0 if move == "first" else -1])
+    in_order = v.ndim == 1 and (np.diff(v.astype(np.int64)) >= 0).all()
+    return np.sort(moved) if in_order else moved
+
+
+def is_permutation(v: np.ndarray, problem: Problem) -> bool:
+    """0, ..., n-1 in any order, where n is the length of some axis of a float leaf."""
+    n = v.size
+    axes = {s for w in problem.live for s in w.shape}
+    return v.ndim == 1 and n in axes and np.array_equal(np.sort(v), np.arange(n))
+
+
+MOVES: dict[str, tuple[Callable, str]] = {
+    "generic values": (jitter, "permute"),
+    "other indices": (jitter, "draw"),
+    "small values": (scaled(1e-2), "keep"),
+    "values times 30": (scaled(30.0), "keep"),
+    "values times 1e4": (scaled(1e4), "keep"),
+    "mean 100": (scaled(1.0, 100.0), "keep"),
+    "ties": (tied, "first"),
+    "zeros": (holed, "last"),
+    "constant rows": (flat_rows, "keep"),
+    "rows of many scales": (rows_of_many_scales, "draw"),
+    "indices alone": (same, "draw"),
+}
+
+
+def smaller_shapes(problem: Problem) -> list[tuple[str, list, list]]:
+    """Arguments cut to other lengths: every axis length n once to 1, once to a prime.
+
+    An axis length that occurs in several leaves is cut in all of them, because they may
+    have to agree.
+    """
+    leaves = [v for v in (*problem.live, *problem.rest) if not is_key(v)]
+    lengths = sorted({n for v in leaves for n in v.shape if n > 1})
+    variants = []
+    for n in lengths:
+        for k in dict.fromkeys((1, smaller_prime(n))):
+            if k < n:
+                variants.append((f"axes of length {n} cut to {k}", *cut(problem, n, k)))
+    return variants
+
+
+def smaller_prime(n: int) -> int:
+    """The largest of 2, 3, 5, 7, 11 below n; 1 where there is none."""
+    return max((p for p in (2, 3, 5, 7, 11) if p < n), default=1)
+
+
+def cut(problem: Problem, n: int, k: int) -> tuple[list, list]:
+    """The live and the other leaves with each axis of length n cut to its first k."""
+
+    def shorter(v):
+        if is_key(v):
+            return v
+        return v[tuple(slice(k) if s == n else slice(None) for s in v.shape)]
+
+    rest = [shorter(v) for v in problem.rest]
+    rest = [v if is_key(v) or is_inexact(v.dtype) else within(v, n, k) for v in rest]
+    return [shorter(v) for v in problem.live], rest
+
+
+def within(v: np.ndarray, n: int, k: int) -> np.ndarray:
+    """Indices below n brought below k; a cut table must not be read past its end."""
+    if v.dtype == bool or v.size == 0 or v.min() < 0 or v.max() >= n:
+        return v
+    return v % k if v.max() >= k else v

@@ -1,0 +1,110 @@
+"""Trials: the hand and the truth side by side at one point under one cotangent."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from reference.compare import Comparison, compare
+from reference.cotangents import Cotangent, coded, decode, generator, normal, split
+from reference.oracle import Oracle, lifted
+from reference.points import Point, nearby_points
+from reference.problem import Problem
+
+REPEATS = 4
+LARGE = 2_000_000  # Entries in all live leaves beyond which fewer points are visited.
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One comparison of hand and truth; arrays are made again when asked for."""
+
+    point: Point
+    cotangent: Cotangent
+    comparisons: list[Comparison]
+
+
+@dataclass
+class Probe:
+    """Runs trials of one problem at one set of shapes."""
+
+    problem: Problem
+    oracle: Oracle
+    seed: int
+
+    @property
+    def size(self) -> int:
+        """Entries of all live output leaves."""
+        return sum(int(np.prod(v.shape)) for v in self.problem.shape.live_outputs)
+
+    def split(self, cotangent: Cotangent, dtype=None) -> list[np.ndarray]:
+        """dy leaf by leaf, rounded to the leaf's dtype and lifted again."""
+        outputs = self.problem.shape.live_outputs
+        dtypes = [v.dtype if dtype is None else dtype for v in outputs]
+        return split(cotangent.value, [v.shape for v in outputs], dtypes)
+
+    def arrays(self, point: Point, cotangent: Cotangent, *, noisy: bool) -> tuple:
+        """Hand, truth and noise at a point, all float64."""
+        live, dys = lift(point.live), lift(self.split(cotangent))
+        repeats = REPEATS if noisy else 0
+        truth = self.oracle.truth(
+            live, point.rest, dys, repeats=repeats, seed=self.seed
+        )
+        at_home = noisy and point.kind == "given"
+        hand = self.oracle.hand(
+            live, point.rest, dys, repeats=REPEATS if at_home else 0, seed=self.seed
+        )
+        count = len(hand.value)
+        noise = [np.fmax(a, b) for a, b in zip(truth.noise[:count], hand.noise)]
+        return hand.value, truth.value[:count], noise
+
+    def trial(self, point: Point, cotangent: Cotangent, noise=None) -> Trial:
+        """Compare at one point under one cotangent; `noise` reuses an earlier one."""
+        hand, truth, own = self.arrays(point, cotangent, noisy=noise is None)
+        far = point.kind != "given"
+        return Trial(
+            point,
+            cotangent,
+            [
+                compare(h, v, s, pooled_only=far)
+                for h, v, s in zip(hand, truth, own if noise is None else noise)
+            ],
+        )
+
+
+def lift(leaves: list[np.ndarray]) -> list[np.ndarray]:
+    """The same numbers in float64 or complex128."""
+    return [v.astype(lifted(v.dtype)) for v in leaves]
+
+
+def given_trials(probe: Probe, given: Point, linear: bool) -> Iterator[Trial]:
+    """At the given point: coded cotangents, then normal ones at three scales."""
+    rng = generator(probe.seed, 1)
+    codes = coded(probe.size, rng)
+    _, _, noise = probe.arrays(given, codes[0], noisy=True)
+    for cotangent in codes:
+        yield probe.trial(given, cotangent, noise)
+    for scale in (1.0, 2.0**33, 2.0**-33) if linear else (1.0,):
+        yield probe.trial(given, normal(probe.size, rng, scale))
+
+
+def nearby_trials(probe: Probe) -> Iterator[Trial]:
+    """At every other point, one normal cotangent."""
+    rng = generator(probe.seed, 2)
+    large = sum(v.size for v in probe.problem.live) > LARGE
+    for i, point in enumerate(nearby_points(probe.problem, rng)):
+        if large and i >= 3:
+            return
+        yield probe.trial(point, normal(probe.size, rng))
+
+
+def culprit(probe: Probe, trial: Trial, i: int) -> tuple[int, ...] | None:
+    """The single output entry through which the worst entry is wrong, if it is one."""
+    if trial.point.kind != "given" or sum(v.size for v in probe.problem.live) > LARGE:
+        return None
+    index = trial.comparisons[i].index
+    responses = []
+    for cotangent in coded(probe.size, generator(probe.seed, 1)):
+        hand, truth, _ = probe.arrays(trial.point, cotangent, noisy=False)
+        responses.append(float(np.real(hand[i][index] - truth[i][index])))
+    return decode(responses, probe.size)

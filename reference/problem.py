@@ -1,0 +1,205 @@
+"""A subject as flat lists of leaves: what the oracle computes with.
+
+live    the float and complex leaves of the arguments, which have a cotangent
+rest    the integer, bool and key leaves, which have none
+dys     one cotangent a float leaf of the output
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import keystr
+
+from reference.subject import Subject
+
+
+class ContractError(Exception):
+    """The subject breaks the contract in a way that leaves nothing to judge."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Structure and types of a subject's arguments and output; hashable."""
+
+    treedef: Any
+    leaves: tuple
+    is_live: tuple[bool, ...]
+    output_treedef: Any
+    outputs: tuple
+
+    @property
+    def live(self) -> list:
+        """Shapes and dtypes of the live leaves."""
+        return [v for v, live in zip(self.leaves, self.is_live) if live]
+
+    @property
+    def output_live(self) -> list[bool]:
+        """Which output leaves have a cotangent."""
+        return [is_inexact(v.dtype) for v in self.outputs]
+
+    @property
+    def live_outputs(self) -> list:
+        """Shapes and dtypes of the output leaves that have a cotangent."""
+        return [v for v, live in zip(self.outputs, self.output_live) if live]
+
+    def merge(self, live: list, rest: list) -> tuple:
+        """The arguments again."""
+        live, rest = iter(live), iter(rest)
+        leaves = [next(live) if alive else next(rest) for alive in self.is_live]
+        return jax.tree.unflatten(self.treedef, leaves)
+
+    def cotangent(self, dys: list) -> Any:
+        """dy as a tree like the output; float0 where a leaf is no float."""
+        dys = iter(dys)
+        leaves = [
+            next(dys) if alive else np.zeros(v.shape, jax.dtypes.float0)
+            for v, alive in zip(self.outputs, self.output_live)
+        ]
+        return jax.tree.unflatten(self.output_treedef, leaves)
+
+
+@dataclass(frozen=True)
+class Functions:
+    """The three functions of a problem on flat lists; hashable, so compiled once."""
+
+    subject_forward: Any
+    subject_backward: Any
+    subject_primal: Any
+    shape: Shape
+
+    def primal(self, live: list, rest: list) -> list:
+        """The float leaves of y."""
+        args = self.shape.merge(live, rest)
+        if self.subject_primal is not None:
+            y = self.subject_primal(*args)
+        else:
+            y = self.subject_forward(*args)[0]
+        return [v for v in map(jnp.asarray, jax.tree.leaves(y)) if is_inexact(v.dtype)]
+
+    def hand(self, live: list, rest: list, dys: list) -> list:
+        """The hand-written cotangents of the live leaves."""
+        args = self.shape.merge(live, rest)
+        _, residuals = self.subject_forward(*args)
+        cotangents = self.subject_backward(residuals, self.shape.cotangent(dys))
+        return live_cotangents(args, cotangents, self.shape)
+
+    def forward_mode(self, live: list, rest: list, tangents: list) -> list:
+        """The derivative of y along tangents by jax.jvp."""
+        return jax.jvp(lambda vs: self.primal(vs, rest), (live,), (tangents,))[1]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A subject, flattened."""
+
+    subject: Subject
+    shape: Shape
+    leaves: list
+
+    @cached_property
+    def functions(self) -> Functions:
+        """The functions on flat lists."""
+        s = self.subject
+        return Functions(s.forward, s.backward, s.primal, self.shape)
+
+    @property
+    def live(self) -> list:
+        """The float leaves as given."""
+        return [v for v, alive in zip(self.leaves, self.shape.is_live) if alive]
+
+    @property
+    def rest(self) -> list:
+        """The other leaves as given."""
+        return [v for v, alive in zip(self.leaves, self.shape.is_live) if not alive]
+
+    @cached_property
+    def is_judged(self) -> list[bool]:
+        """Which live leaves have a cotangent to judge: those of no frozen argument."""
+        counts = [jax.tree.structure(a).num_leaves for a in self.subject.args]
+        owner = [i for i, n in enumerate(counts) for _ in range(n)]
+        return [
+            i not in self.subject.frozen
+            for i, alive in zip(owner, self.shape.is_live)
+            if alive
+        ]
+
+    @cached_property
+    def names(self) -> list[str]:
+        """A name for each live leaf: "dparams.weight", "args[0]"."""
+        paths = [
+            name + keystr(path)
+            for name, arg in zip(self.subject.names, self.subject.args)
+            for path, _ in jax.tree.leaves_with_path(arg)
+        ]
+        return [p for p, alive in zip(paths, self.shape.is_live) if alive]
+
+
+def flatten(subject: Subject, y: Any) -> Problem:
+    """A problem from a subject and its output (arrays or shapes) at its arguments."""
+    leaves, treedef = jax.tree.flatten(subject.args)
+    leaves = [v if is_key(v) else np.asarray(v) for v in leaves]
+    outputs, output_treedef = jax.tree.flatten(y)
+    shape = Shape(
+        treedef,
+        tuple(map(aval, leaves)),
+        tuple(is_inexact(v.dtype) for v in leaves),
+        output_treedef,
+        tuple(map(aval, outputs)),
+    )
+    return Problem(subject, shape, leaves)
+
+
+def aval(v: Any) -> jax.ShapeDtypeStruct:
+    """Shape and dtype, without the value."""
+    v = v if hasattr(v, "dtype") else np.asarray(v)
+    return jax.ShapeDtypeStruct(v.shape, v.dtype)
+
+
+def is_inexact(dtype: Any) -> bool:
+    """Whether values of a dtype have cotangents: floats and complex numbers."""
+    return jnp.issubdtype(dtype, jnp.inexact)
+
+
+def is_key(v: Any) -> bool:
+    """Whether a leaf is a typed PRNG key."""
+    return jnp.issubdtype(getattr(v, "dtype", np.int32), jax.dtypes.prng_key)
+
+
+def live_cotangents(args: tuple, cotangents: Any, shape: Shape) -> list:
+    """The cotangents of the live leaves as arrays; None means zero."""
+    if not isinstance(cotangents, (tuple, list)) or len(cotangents) != len(args):
+        raise ContractError(
+            f"backward must return a tuple of {len(args)} cotangents, one an argument"
+        )
+    found = [c for a, ct in zip(args, cotangents) for c in spread(a, ct)]
+    live = []
+    for c, v, alive in zip(found, shape.leaves, shape.is_live):
+        if not alive:
+            continue
+        c = jnp.zeros(v.shape, v.dtype) if c is None else jnp.asarray(c)
+        if c.shape != v.shape:
+            raise ContractError(
+                f"backward must return a cotangent of shape {v.shape}, got {c.shape}"
+            )
+        live.append(c)
+    return live
+
+
+def spread(arg: Any, cotangent: Any) -> list:
+    """The cotangent's leaves for each leaf of `arg`; None may stand for a subtree."""
+    treedef = jax.tree.structure(arg)
+    if cotangent is None:
+        return [None] * treedef.num_leaves
+    try:
+        return treedef.flatten_up_to(cotangent)
+    except ValueError:
+        one_level = jax.tree.structure(arg, is_leaf=lambda v: v is not arg)
+        if one_level.num_leaves == treedef.num_leaves == 1:
+            raise
+        parts = one_level.flatten_up_to(cotangent)
+        children = jax.tree.leaves(arg, is_leaf=lambda v: v is not arg)
+        return [c for a, ct in zip(children, parts) for c in spread(a, ct)]

@@ -1,0 +1,290 @@
+"""Run a traced function again with one thing about it changed.
+
+A jaxpr is a list of equations; `replay` evaluates them in order and recurses into the
+bodies of jit, scan, while, cond, checkpoint and custom derivatives. Three changes serve
+the oracle:
+
+    widen   every narrower float becomes float64, casts included: the function that was
+            meant, with the rounding of its low-precision parts removed. A backward that
+            is right here and not as written loses digits in a cast and is not wrong.
+    inline  custom_jvp, custom_vjp and stop_gradient are replaced by what they compute,
+            so that autodiff goes through the primal itself and not through another
+            hand-written derivative.
+    noise   the result of every operation that rounds is multiplied by 1 ± 2u, with
+            u = 2^-53 and random signs: Monte Carlo arithmetic (Parker, "Monte Carlo
+            arithmetic", UCLA CSD-970002, 1997). The spread of the outputs is the
+            rounding error that this very program may have, cancellation included.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend import core
+
+UNIT = 2.0**-53
+
+CALLS = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"}
+CUSTOM = {"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"}
+SCATTERS = {
+    "scatter": lax.scatter,
+    "scatter-add": lax.scatter_add,
+    "scatter_add": lax.scatter_add,
+    "scatter-mul": lax.scatter_mul,
+    "scatter_mul": lax.scatter_mul,
+    "scatter-min": lax.scatter_min,
+    "scatter_min": lax.scatter_min,
+    "scatter-max": lax.scatter_max,
+    "scatter_max": lax.scatter_max,
+}
+EXACT = {
+    "abs", "and", "argmax", "argmin", "bitcast_convert_type", "broadcast_in_dim",
+    "ceil", "clamp", "concatenate", "conj", "convert_element_type", "copy", "copy_p",
+    "cummax", "cummin", "device_put", "dynamic_slice", "dynamic_update_slice", "eq",
+    "expand_dims", "floor", "gather", "imag", "iota", "is_finite", "max", "min",
+    "name", "ne", "neg", "nextafter", "optimization_barrier", "pad", "real",
+    "reduce_max", "reduce_min", "reduce_precision", "reduce_window_max",
+    "reduce_window_min", "reshape", "rev", "round", "scatter", "select_n", "sign",
+    "slice", "sort", "split", "squeeze", "stack", "stop_gradient", "top_k",
+    "transpose", "unstack",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Change:
+    """What `replay` changes; `seed` is None, or a traced integer that draws noise."""
+
+    widen: bool = False
+    inline: bool = False
+    seed: Any = None
+
+
+def changed(f: Callable, change: Change) -> Callable:
+    """`f` with a change; it is traced at the arguments that it is called with."""
+
+    def replayed(*args: Any) -> Any:
+        closed, shape = jax.make_jaxpr(f, return_shape=True)(*args)
+        outputs = replay(closed, jax.tree.leaves(args), change)
+        return jax.tree.unflatten(jax.tree.structure(shape), outputs)
+
+    return replayed
+
+
+def replay(closed: core.ClosedJaxpr, inputs: list, change: Change) -> list:
+    """Evaluate a closed jaxpr with a change."""
+    return _Replay(change).run(closed.jaxpr, closed.consts, inputs)
+
+
+class _Replay:
+    """The walk: a count of equations gives each its own noise."""
+
+    def __init__(self, change: Change):
+        self.change = change
+        self.count = 0
+
+    def run(self, jaxpr: core.Jaxpr, consts, inputs) -> list:
+        env: dict = dict(zip(jaxpr.constvars, map(self.lift, consts)))
+        env.update(zip(jaxpr.invars, map(self.lift, inputs), strict=True))
+        for eqn in jaxpr.eqns:
+            values = [self.read(env, v) for v in eqn.invars]
+            outputs = self.equation(eqn, values)
+            env.update(zip(eqn.outvars, outputs, strict=True))
+        return [self.read(env, v) for v in jaxpr.outvars]
+
+    def read(self, env: dict, v) -> Any:
+        return self.lift(v.val) if isinstance(v, core.Literal) else env[v]
+
+    def lift(self, value: Any) -> Any:
+        return widened(value) if self.change.widen else value
+
+    def equation(self, eqn, values: list) -> list:
+        name = eqn.primitive.name
+        if name in CALLS:
+            return self.body(
+                eqn.params["jaxpr" if "jaxpr" in eqn.params else "call_jaxpr"]
+            )(*values)
+        if name in CUSTOM and self.opens(eqn):
+            return self.body(eqn.params["call_jaxpr"])(*values)
+        if name == "stop_gradient" and self.change.inline:
+            return values
+        if name in ("scan", "while", "cond"):
+            return getattr(self, f"{name}_")(eqn.params, values)
+        if self.change.widen:
+            return self.widened_bind(eqn, values)
+        return self.perturb(name, bind(eqn, values, eqn.params))
+
+    def opens(self, eqn) -> bool:
+        """Whether a custom derivative must be replaced by its primal."""
+        narrow = any(is_narrow(v.aval.dtype) for v in (*eqn.invars, *eqn.outvars))
+        inner = self.change.widen and (narrow or narrowings(eqn.params["call_jaxpr"]))
+        return self.change.inline or self.noisy or bool(inner)
+
+    @property
+    def noisy(self) -> bool:
+        return self.change.seed is not None
+
+    def body(self, jaxpr) -> Callable:
+        closed = (
+            jaxpr
+            if isinstance(jaxpr, core.ClosedJaxpr)
+            else core.ClosedJaxpr(jaxpr, ())
+        )
+        return lambda *inputs: self.run(closed.jaxpr, closed.consts, list(inputs))
+
+    def scan_(self, params: dict, values: list) -> list:
+        consts, carry = params["num_consts"], params["num_carry"]
+        body = self.body(params["jaxpr"])
+
+        def step(state, xs):
+            outputs = body(*values[:consts], *state, *xs)
+            return tuple(map(like, outputs[:carry], state)), outputs[carry:]
+
+        state, ys = lax.scan(
+            step,
+            tuple(map(jnp.asarray, values[consts : consts + carry])),
+            tuple(values[consts + carry :]),
+            length=params["length"],
+            reverse=params["reverse"],
+        )
+        return [*state, *ys]
+
+    def while_(self, params: dict, values: list) -> list:
+        c, b = params["cond_nconsts"], params["body_nconsts"]
+        test, body = self.body(params["cond_jaxpr"]), self.body(params["body_jaxpr"])
+        start = tuple(map(jnp.asarray, values[c + b :]))
+        return list(
+            lax.while_loop(
+                lambda s: test(*values[:c], *s)[0],
+                lambda s: tuple(map(like, body(*values[c : c + b], *s), s)),
+                start,
+            )
+        )
+
+    def cond_(self, params: dict, values: list) -> list:
+        branches = [self.body(branch) for branch in params["branches"]]
+        return list(lax.switch(values[0], branches, *values[1:]))
+
+    def widened_bind(self, eqn, values: list) -> list:
+        name, params = eqn.primitive.name, dict(eqn.params)
+        if name == "reduce_precision":
+            return values
+        if name in SCATTERS:
+            return [scatter(SCATTERS[name], params, values)]
+        for key, value in params.items():
+            if is_narrow(value):
+                params[key] = np.dtype(np.float64)
+        return self.perturb(name, bind(eqn, values, params))
+
+    def perturb(self, name: str, outputs: list) -> list:
+        if not self.noisy or name in EXACT:
+            return outputs
+        self.count += 1
+        return [jiggled(v, self.change.seed, self.count) for v in outputs]
+
+
+def bind(eqn, values: list, params: dict) -> list:
+    """The equation's primitive on values, as a list of outputs."""
+    bound = eqn.primitive.get_bind_params(params)
+    # jax up to 0.9 returns (functions, params), later ones the params alone.
+    functions, bound = bound if isinstance(bound, tuple) else ((), bound)
+    outputs = eqn.primitive.bind(*functions, *values, **bound)
+    return list(outputs) if eqn.primitive.multiple_results else [outputs]
+
+
+def scatter(function: Callable, params: dict, values: list) -> Any:
+    """A scatter through its public function, which makes its body for the new dtype."""
+    return function(
+        *values,
+        params["dimension_numbers"],
+        indices_are_sorted=params["indices_are_sorted"],
+        unique_indices=params["unique_indices"],
+        mode=params["mode"],
+    )
+
+
+def is_narrow(dtype: Any) -> bool:
+    """Whether a value is a float dtype with fewer bits than float64."""
+    if not isinstance(dtype, np.dtype):
+        return False
+    return jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 64
+
+
+def widened(value: Any) -> Any:
+    """Narrow floats as float64; everything else as it is."""
+    if is_narrow(getattr(value, "dtype", None)):
+        return jnp.asarray(value, jnp.float64)
+    return value
+
+
+def like(value: Any, model: Any) -> Any:
+    """A carry in the dtype that it came in."""
+    return (
+        value
+        if value.dtype == model.dtype
+        else lax.convert_element_type(value, model.dtype)
+    )
+
+
+def random_signs(shape: tuple, seed: Any, salt: int) -> jax.Array:
+    """±1 in float64 from an integer hash, which is cheap to compile."""
+    n = lax.iota(jnp.uint32, int(np.prod(shape)))
+    h = n * np.uint32(2654435761) + jnp.asarray(seed).astype(jnp.uint32)
+    h = (h ^ np.uint32(salt * 0x9E3779B1 % 2**32)) * np.uint32(2246822519)
+    h = (h ^ (h >> np.uint32(15))) * np.uint32(3266489917)
+    bit = (h >> np.uint32(17)) & np.uint32(1)
+    return (1.0 - 2.0 * bit.astype(jnp.float64)).reshape(shape)
+
+
+def jiggled(value: Any, seed: Any, salt: int) -> Any:
+    """value * (1 ± 2u) with random signs; integers as they are."""
+    value = jnp.asarray(value)
+    if not jnp.issubdtype(value.dtype, jnp.inexact):
+        return value
+    factor = 1.0 + 2 * UNIT * random_signs(value.shape, seed, salt)
+    return value * factor.astype(value.dtype)
+
+
+def equations(jaxpr) -> Iterator:
+    """Every equation of a jaxpr, those of its inner jaxprs included."""
+    for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+        yield eqn
+        for inner in core.jaxprs_in_params(eqn.params):
+            yield from equations(inner)
+
+
+def source_of(eqn, skip: tuple[str, ...] = ("/jax/_src/", "/reference/")) -> str:
+    """`file.py:line` of the user's code that made an equation, or ''."""
+    traceback = getattr(eqn.source_info, "traceback", None)
+    for frame in getattr(traceback, "frames", ()):
+        if not any(part in frame.file_name for part in skip):
+            return f"{frame.file_name.rsplit('/', 1)[-1]}:{frame.line_num}"
+    return ""
+
+
+def narrowings(jaxpr) -> list[str]:
+    """Where a function traced in float64 casts to a narrower float."""
+    found = {}
+    for eqn in equations(jaxpr):
+        for v in eqn.outvars:
+            dtype = getattr(v.aval, "dtype", None)
+            if is_narrow(dtype) and any(
+                getattr(w.aval, "dtype", None) == np.float64 for w in eqn.invars
+            ):
+                found[f"{source_of(eqn)} casts float64 to {dtype}"] = None
+    return list(found)
+
+
+def custom_derivatives(jaxpr) -> list[str]:
+    """Names of the custom derivatives and stop_gradients inside a function."""
+    found = {}
+    for eqn in equations(jaxpr):
+        if eqn.primitive.name in CUSTOM or eqn.primitive.name == "stop_gradient":
+            inner = eqn.params.get("call_jaxpr")
+            info = getattr(getattr(inner, "jaxpr", None), "debug_info", None)
+            name = getattr(info, "func_name", "") if info else ""
+            found[f"{eqn.primitive.name} {name}".strip()] = None
+    return list(found)

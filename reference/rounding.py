@@ -1,0 +1,79 @@
+"""ROUNDING: a backward that is right in float64, in the precision that it is used in."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from reference.compare import steady
+from reference.cotangents import generator, normal
+from reference.oracle import exact_arithmetic
+from reference.points import Point
+from reference.probe import REPEATS, Probe, lift
+from reference.replay import UNIT
+
+
+def rounding_ratio(
+    hand: np.ndarray,
+    auto: np.ndarray,
+    hand64: np.ndarray,
+    truth: np.ndarray,
+    noise: np.ndarray,
+    unit: float,
+) -> float:
+    """How much further the hand strays in a working dtype than it may.
+
+    With E(a, b) = max_j |a_j - b_j| / rms(V), the ratio of E(hand, H) to the largest of
+    E(autodiff, V), four units in the last place of the largest entry, and the
+    conditioning bound max_j s_j (unit / u) / rms(V). H, the hand in float64, was found
+    right before: at a kink it may differ from V and is its own reference.
+
+    Args:
+        hand: The hand-written result in the working dtype, lifted.
+        auto: Autodiff's.
+        hand64: H in float64 at the same numbers.
+        truth: V.
+        noise: s of reference.oracle, in float64.
+        unit: Unit roundoff of the working dtype.
+
+    Returns:
+        1 and less is as good as autodiff; inf where the hand overflows and autodiff
+        does not; 0 where only autodiff does.
+    """
+    sees = np.isfinite(truth) & np.isfinite(auto) & np.isfinite(hand64)
+    size = np.where(sees, np.abs(truth), 0)
+    if not size.any():
+        return 0.0
+    if not np.isfinite(hand[sees]).all():
+        return np.inf
+    error = np.abs(hand - hand64)[sees].max()
+    own = np.abs(auto - truth)[sees].max()
+    conditioning = steady(noise, size)[sees].max() * unit / UNIT
+    return float(error / max(own, 4 * unit * size.max(), conditioning))
+
+
+def rounding_ratios(probe: Probe, given: Point, dtype, x64: bool) -> list[float]:
+    """For each live leaf the ratio over three cotangents, in a working dtype."""
+    rng = generator(probe.seed, 3)
+    point = Point("given", quantised(given.live, dtype), given.rest)
+    unit = float(jnp.finfo(dtype).eps) / 2
+    samples: list[list[tuple]] = []
+    for _ in range(3):
+        dys = quantised(probe.split(normal(probe.size, rng)), dtype)
+        with exact_arithmetic():
+            at = lift(point.live), point.rest, lift(dys)
+            truth = probe.oracle.truth(*at, repeats=REPEATS)
+            hand64 = probe.oracle.hand(*at).value
+        with exact_arithmetic(x64=x64):
+            hand = probe.oracle.as_written("hand", point.live, point.rest, dys)
+            auto = probe.oracle.as_written("truth", point.live, point.rest, dys)
+        samples.append(list(zip(hand, auto, hand64, truth.value, truth.noise)))
+    # Pooled over the cotangents: luck in one of them excuses nobody.
+    return [
+        rounding_ratio(*(np.stack(v) for v in zip(*leaf)), unit)
+        for leaf in zip(*samples)
+    ]
+
+
+def quantised(leaves: list[np.ndarray], dtype) -> list[np.ndarray]:
+    """Float leaves rounded to a dtype; complex ones as they are."""
+    with np.errstate(over="ignore"):
+        return [v if np.iscomplexobj(v) else v.astype(dtype) for v in leaves]
