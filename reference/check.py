@@ -6,7 +6,7 @@ Nothing is left changed: JAX's configuration is as before, also when a check rai
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -14,13 +14,13 @@ import numpy as np
 
 from purefw.rule import Loss, Rule
 from reference.judge import Findings, judge_math
-from reference.oracle import Oracle, exact_arithmetic, oracle_for
+from reference.oracle import exact_arithmetic, oracle_for
 from reference.points import Point
-from reference.probe import Probe, culprit
+from reference.probe import Probe
 from reference.problem import ContractError, Problem, flatten
 from reference.registry.entry import normal_like
 from reference.report import Leaf, Report
-from reference.rounding import quantised, rounding_ratios
+from reference.rounding import rounding_ratios
 from reference.subject import Subject
 from reference.verdict import Verdict
 

@@ -62,7 +62,7 @@ def compare(
     Args:
         hand: H, float64 or complex128.
         truth: V, of the same shape.
-        noise: s.
+        noise: s, finite; see `steady`.
         pooled_only: Leave out (4): at points far from the given one.
     """
     if hand.shape != truth.shape:
@@ -77,9 +77,8 @@ def compare(
         d = np.where(agree | ~sees, 0.0, np.abs(hand - truth))  # (1)
         d = np.where(np.isfinite(d), d, np.inf)
         size = np.where(sees, np.abs(truth), 0.0)
-        s = steady(noise, size)
-        floor = np.maximum(s, 4 * UNIT * size)
-        n = np.maximum(floor, rms(s))  # (2)
+        floor = np.maximum(noise, 4 * UNIT * size)
+        n = np.maximum(floor, rms(noise))  # (2)
         units = np.where(d > 0, d / n, 0.0)  # (3)
         relative = d / np.maximum(size, np.abs(np.where(sees, hand, 0)))
         strict = (d > STRICT * floor) & (d > 1e-6 * size)  # (4)
@@ -103,10 +102,11 @@ def compare(
     )
 
 
-def steady(noise: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """The noise, without the jumps that a kink puts into it."""
+def steady(noise: np.ndarray, truth: np.ndarray, jump: float = 1e-8) -> np.ndarray:
+    """The noise, without the jumps beyond `jump` times V that a kink puts into it."""
+    size = np.where(np.isfinite(truth), np.abs(truth), 0.0)
     typical = np.maximum(size, rms(size))
-    return np.where(noise > 1e-8 * typical, 4 * UNIT * typical, noise)
+    return np.where(noise > jump * typical, 4 * UNIT * typical, noise)
 
 
 def rms(v: np.ndarray) -> float:

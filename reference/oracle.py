@@ -190,16 +190,21 @@ class Oracle:
 
     @cached_property
     def _monte_carlo(self):
-        truth = pullback_of(self._reading(self.functions.primal))
-        sources = {"hand": self._reading(self.functions.hand), "truth": truth}
+        widen = bool(self.leaks)
 
-        def noised(f):
-            def program(live, rest, dys, seed):
-                return changed(f, Change(seed=seed))(live, rest, dys)
+        def hand(live, rest, dys, seed):
+            change = Change(widen=widen, seed=seed)
+            return changed(self.functions.hand, change)(live, rest, dys)
 
-            return jax.jit(program)
+        def truth(live, rest, dys, seed):
+            # The noise goes into the forward and, by a second replay, into its pullback.
+            primal = changed(self.functions.primal, Change(widen=widen, seed=seed))
+            noisy = Change(seed=seed + np.uint32(1))
+            return changed(
+                pullback_of(primal if widen else self.functions.primal), noisy
+            )(live, rest, dys)
 
-        return {k: noised(f) for k, f in sources.items()}
+        return {"hand": jax.jit(hand), "truth": jax.jit(truth)}
 
     def _reading(self, f: Callable) -> Callable:
         return changed(f, Change(widen=True)) if self.leaks else f

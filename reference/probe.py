@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference.compare import Comparison, compare
+from reference.compare import Comparison, compare, steady
 from reference.cotangents import Cotangent, coded, decode, generator, normal, split
 from reference.oracle import Oracle, lifted
 from reference.points import Point, nearby_points
@@ -55,7 +55,10 @@ class Probe:
             live, point.rest, dys, repeats=REPEATS if at_home else 0, seed=self.seed
         )
         count = len(hand.value)
-        noise = [np.fmax(a, b) for a, b in zip(truth.noise[:count], hand.noise)]
+        noise = [
+            steady(np.fmax(a, b), v)
+            for a, b, v in zip(truth.noise[:count], hand.noise, truth.value)
+        ]
         return hand.value, truth.value[:count], noise
 
     def trial(self, point: Point, cotangent: Cotangent, noise=None) -> Trial:

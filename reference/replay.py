@@ -11,7 +11,7 @@ the oracle:
             so that autodiff goes through the primal itself and not through another
             hand-written derivative.
     noise   the result of every operation that rounds is multiplied by 1 ± 2u, with
-            u = 2^-53 and random signs: Monte Carlo arithmetic (Parker, "Monte Carlo
+            u = 2^-53 (constants of a narrower dtype: its own u) and random signs: Monte Carlo arithmetic (Parker, "Monte Carlo
             arithmetic", UCLA CSD-970002, 1997). The spread of the outputs is the
             rounding error that this very program may have, cancellation included.
 """
@@ -96,7 +96,22 @@ class _Replay:
         return [self.read(env, v) for v in jaxpr.outvars]
 
     def read(self, env: dict, v) -> Any:
-        return self.lift(v.val) if isinstance(v, core.Literal) else env[v]
+        if not isinstance(v, core.Literal):
+            return env[v]
+        return self.lift(self.rounded_constant(v.val))
+
+    def rounded_constant(self, value: Any) -> Any:
+        """A constant, with the noise of the narrow dtype that it was rounded to."""
+        dtype = getattr(value, "dtype", None)
+        if not (self.noisy and self.change.widen and is_narrow(dtype)):
+            return value
+        if float(value) * 2**8 % 1 == 0:  # Written exactly: 0.5, 3.
+            return value
+        self.count += 1
+        unit = float(jnp.finfo(dtype).eps) / 2
+        return widened(value) * (
+            1 + unit * random_signs((), self.change.seed, self.count)
+        )
 
     def lift(self, value: Any) -> Any:
         return widened(value) if self.change.widen else value

@@ -46,7 +46,7 @@ def rounding_ratio(
         return np.inf
     error = np.abs(hand - hand64)[sees].max()
     own = np.abs(auto - truth)[sees].max()
-    conditioning = steady(noise, size)[sees].max() * unit / UNIT
+    conditioning = steady(noise, truth)[sees].max() * unit / UNIT
     return float(error / max(own, 4 * unit * size.max(), conditioning))
 
 
