@@ -251,7 +251,7 @@ class KeyData:
 
 @dataclass(frozen=True)
 class LossBackward:
-    """A loss's backward in the shape of a custom_vjp's, without a target's cotangent."""
+    """A loss's backward in the shape of a custom_vjp's; the target's is None."""
 
     loss: Loss
 

@@ -39,6 +39,7 @@ class Comparison:
         visible: The smallest relative error that this comparison can see, in the median
             entry: 64 n_j / |V_j|.
         exercised: Share of the entries whose truth stands out of its noise.
+        scale: rms(V), finite entries only.
         blind: Number of entries that cannot be judged, because V is not finite there.
         passes: Neither limit is exceeded.
     """
@@ -50,6 +51,7 @@ class Comparison:
     truth: complex
     visible: float
     exercised: float
+    scale: float
     blind: int
     passes: bool
 
@@ -70,7 +72,7 @@ def compare(
             f"compare: hand must have truth's shape {truth.shape}, got {hand.shape}"
         )
     if truth.size == 0:
-        return Comparison(0.0, 0.0, (), 0.0, 0.0, 0.0, 1.0, 0, True)
+        return Comparison(0.0, 0.0, (), 0.0, 0.0, 0.0, 1.0, 0.0, 0, True)
     with np.errstate(all="ignore"):
         sees = np.isfinite(truth)
         agree = hand == truth
@@ -97,15 +99,28 @@ def compare(
         truth=truth[index].item(),
         visible=float(np.median(visible)) if live.any() else np.inf,
         exercised=float(live.mean()),
+        scale=rms(size),
         blind=int((~sees & ~(agree & np.isinf(truth))).sum()),
         passes=passes,
     )
 
 
-def steady(noise: np.ndarray, truth: np.ndarray, jump: float = 1e-8) -> np.ndarray:
-    """The noise, without the jumps beyond `jump` times V that a kink puts into it."""
+def steady(
+    noise: np.ndarray, truth: np.ndarray, *, jump: float = 1e-8, scale: float = 0.0
+) -> np.ndarray:
+    """The noise, without the jumps that a kink puts into it.
+
+    Args:
+        noise: s.
+        truth: V.
+        jump: How much of V's size may be noise.
+        scale: What V's size is elsewhere; the larger of the two counts.
+
+    Returns:
+        `noise`, with 4u times the size where it is a jump.
+    """
     size = np.where(np.isfinite(truth), np.abs(truth), 0.0)
-    typical = np.maximum(size, rms(size))
+    typical = np.maximum(size, max(rms(size), scale))
     return np.where(noise > jump * typical, 4 * UNIT * typical, noise)
 
 

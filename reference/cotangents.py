@@ -12,9 +12,9 @@ zero, every response Σ_i dy_i e_i has the size |e_i|, and
     (3)  bit b-1 of i = [response^(b) and response^(0) differ in sign]
 
 because r_i drops out of the product: B + 1 passes find and name it among m entries. If
-two are not zero, two different codes differ in some bit, so that the largest response is
-|e_i| + |e_k|: they cannot cancel everywhere. Dense errors show in the normal cotangents
-that follow, at three scales to catch what clips or squares dy.
+two are not zero, two different codes differ in some bit, so that the largest response
+is |e_i| + |e_k|: they cannot cancel everywhere. Dense errors show in the normal
+cotangents that follow, at three scales to catch what clips or squares dy.
 """
 
 from dataclasses import dataclass

@@ -46,7 +46,12 @@ def by_rounding(probe, trial: Trial, i: int, hand, truth, noise) -> Excuse | Non
     at = lift(trial.point.live), trial.point.rest, lift(probe.split(trial.cotangent))
     own = probe.oracle.rounding("hand", *at)[i]
     jump = 1e-2 if probe.oracle.leaks else 1e-8
-    others = steady(probe.oracle.rounding("truth", *at)[i], truth[i], jump)
+    others = steady(
+        probe.oracle.rounding("truth", *at)[i],
+        truth[i],
+        jump=jump,
+        scale=probe.scales[i] * rms(trial.cotangent.value),
+    )
     spread = np.fmax(own, others)
     if again(trial, hand[i], truth[i], np.fmax(spread, noise[i])).passes:
         return Verdict.RIGHT, "differs by no more than rounding inside the two programs"
@@ -82,8 +87,8 @@ def by_kink(probe, trial: Trial, i: int, hand, truth) -> Excuse | None:
         return None
     low, high = found.interval
     return Verdict.KINK, (
-        f"valid at the kink, another convention than autodiff's: hand {found.hand:.4g}, "
-        f"autodiff {found.autodiff:.4g}, interval [{low:.4g}, {high:.4g}]"
+        "valid at the kink, another convention than autodiff's: "
+        f"hand {found.hand:.4g}, autodiff {found.autodiff:.4g}, interval [{low:.4g}, {high:.4g}]"
     )
 
 

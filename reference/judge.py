@@ -1,8 +1,8 @@
 """The judgement: run the probes, excuse what can be excused, accuse the rest.
 
 MATH. At the given point under coded and normal cotangents, then at the points of
-reference.points, hand and truth are compared in float64 (reference.compare). A leaf that
-differs there is not wrong yet. In this order it may be excused:
+reference.points, hand and truth are compared in float64 (reference.compare). A leaf
+that differs there is not wrong yet. In this order it may be excused:
 
     rounding     Monte Carlo arithmetic on both programs explains the difference
     kink         the hand-written value is a subgradient where the forward has a kink
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reference.compare import Comparison
+from reference.compare import Comparison, rms
 from reference.excuses import excuse
 from reference.points import Point
 from reference.probe import Probe, Trial, given_trials, nearby_trials
@@ -41,16 +41,23 @@ def judge_math(probe: Probe, given: Point, linear: bool) -> tuple[list[Findings]
     names = probe.problem.names
     findings, notes = [Findings() for _ in names], []
     home = list(given_trials(probe, given, linear))
+    away = list(nearby_trials(probe))
+    probe.scales = [typical_scale([*home[-1:], *away], i) for i in range(len(names))]
     judged = [(i, v) for i, v in enumerate(findings) if probe.problem.is_judged[i]]
     for i, leaf in judged:
         record(leaf, [t.comparisons[i] for t in home])
         settle(probe, leaf, i, home, notes)
-    away = list(nearby_trials(probe)) if any(undecided(v) for _, v in judged) else []
     for i, leaf in judged:
         if undecided(leaf):
             settle(probe, leaf, i, away, notes)
         see_life(probe, leaf, i, home, away)
     return findings, notes
+
+
+def typical_scale(trials: list[Trial], i: int) -> float:
+    """The median of rms(V)/rms(dy) over the trials in which it is not zero."""
+    ratios = [t.comparisons[i].scale / rms(t.cotangent.value) for t in trials]
+    return float(np.median([r for r in ratios if r > 0] or [0.0]))
 
 
 def undecided(leaf: Findings) -> bool:

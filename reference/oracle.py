@@ -197,12 +197,11 @@ class Oracle:
             return changed(self.functions.hand, change)(live, rest, dys)
 
         def truth(live, rest, dys, seed):
-            # The noise goes into the forward and, by a second replay, into its pullback.
-            primal = changed(self.functions.primal, Change(widen=widen, seed=seed))
+            primal = self.functions.primal
+            if widen:  # For the noise of its constants.
+                primal = changed(primal, Change(widen=True, seed=seed))
             noisy = Change(seed=seed + np.uint32(1))
-            return changed(
-                pullback_of(primal if widen else self.functions.primal), noisy
-            )(live, rest, dys)
+            return changed(pullback_of(primal), noisy)(live, rest, dys)
 
         return {"hand": jax.jit(hand), "truth": jax.jit(truth)}
 

@@ -96,6 +96,14 @@ def jitter(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
     return x.astype(v.dtype)
 
 
+def resigned(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
+    """Generic leaves with signs drawn anew."""
+    moved = jitter(v, kind, rng)
+    if kind not in ("generic", "unit") or np.iscomplexobj(v):
+        return moved
+    return (moved * rng.choice([-1, 1], v.shape)).astype(v.dtype)
+
+
 def scaled(factor: float, shift: float = 0.0) -> Callable:
     """Generic leaves times a factor, plus a shift; others jittered."""
 
@@ -186,6 +194,7 @@ def is_permutation(v: np.ndarray, problem: Problem) -> bool:
 MOVES: dict[str, tuple[Callable, str]] = {
     "generic values": (jitter, "permute"),
     "other indices": (jitter, "draw"),
+    "other signs": (resigned, "permute"),
     "small values": (scaled(1e-2), "keep"),
     "values times 30": (scaled(30.0), "keep"),
     "values times 1e4": (scaled(1e4), "keep"),

@@ -1,7 +1,7 @@
 """Trials: the hand and the truth side by side at one point under one cotangent."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class Probe:
     problem: Problem
     oracle: Oracle
     seed: int
+    scales: list[float] = field(default_factory=list)  # rms(V)/rms(dy), in the median.
 
     @property
     def size(self) -> int:

@@ -11,7 +11,8 @@ the oracle:
             so that autodiff goes through the primal itself and not through another
             hand-written derivative.
     noise   the result of every operation that rounds is multiplied by 1 ± 2u, with
-            u = 2^-53 (constants of a narrower dtype: its own u) and random signs: Monte Carlo arithmetic (Parker, "Monte Carlo
+            u = 2^-53 and random signs, and so is every constant of a narrower dtype,
+            with that dtype's u: Monte Carlo arithmetic (Parker, "Monte Carlo
             arithmetic", UCLA CSD-970002, 1997). The spread of the outputs is the
             rounding error that this very program may have, cancellation included.
 """

@@ -145,7 +145,8 @@ class Report:
         code = f"<pre>{escape(self.reproduce)}</pre>" if self.reproduce else ""
         return (
             f"<p><b>{self.verdict}</b> {escape(self.subject)}</p><table>"
-            f"<tr><th>leaf</th><th>verdict</th><th>what was seen</th></tr>{rows}</table>"
+            "<tr><th>leaf</th><th>verdict</th><th>what was seen</th></tr>"
+            f"{rows}</table>"
             f"{extra}{code}"
         )
 

@@ -1,4 +1,4 @@
-"""ROUNDING: a backward that is right in float64, in the precision that it is used in."""
+"""ROUNDING: a backward that is right in float64, in the dtype that it is used in."""
 
 import jax.numpy as jnp
 import numpy as np
