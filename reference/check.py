@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from purefw.rule import Loss, Rule
-from reference.judge import Findings, judge_math
+from reference.judge import Findings, judge_math, judge_shapes
 from reference.oracle import exact_arithmetic, oracle_for
 from reference.points import Point
 from reference.probe import Probe
@@ -154,6 +154,7 @@ def check_subject(
         probe = Probe(problem, oracle, seed)
         given = Point("given", problem.live, problem.rest)
         findings, notes = judge_math(probe, given, subject.linear)
+        judge_shapes(probe, findings, notes)
     judge_rounding(probe, given, findings, dtypes, x64)
     with exact_arithmetic():
         leaves = [

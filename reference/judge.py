@@ -16,9 +16,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reference.compare import Comparison, rms
+from reference.cotangents import generator, normal
 from reference.excuses import excuse
+from reference.oracle import oracle_for
 from reference.points import Point
 from reference.probe import Probe, Trial, given_trials, nearby_trials
+from reference.shapes import cuts
 from reference.verdict import Verdict
 
 
@@ -41,8 +44,9 @@ def judge_math(probe: Probe, given: Point, linear: bool) -> tuple[list[Findings]
     names = probe.problem.names
     findings, notes = [Findings() for _ in names], []
     home = list(given_trials(probe, given, linear))
+    probe.scales = [typical_scale(home, i) for i in range(len(names))]
     away = list(nearby_trials(probe))
-    probe.scales = [typical_scale([*home[-1:], *away], i) for i in range(len(names))]
+    probe.scales = [typical_scale([home[-1], *away], i) for i in range(len(names))]
     judged = [(i, v) for i, v in enumerate(findings) if probe.problem.is_judged[i]]
     for i, leaf in judged:
         record(leaf, [t.comparisons[i] for t in home])
@@ -52,6 +56,31 @@ def judge_math(probe: Probe, given: Point, linear: bool) -> tuple[list[Findings]
             settle(probe, leaf, i, away, notes)
         see_life(probe, leaf, i, home, away)
     return findings, notes
+
+
+def judge_shapes(probe: Probe, findings: list[Findings], notes: list) -> None:
+    """MATH once more with some axes cut (reference.shapes), for the leaves still right.
+
+    The leaves are the same at every shape, so a finding carries over by its place.
+    """
+    for name, smaller in cuts(probe.problem):
+        try:
+            oracle = oracle_for(smaller.functions)
+            other = Probe(smaller, oracle, probe.seed, probe.scales)
+            point = Point(name, smaller.live, smaller.rest)
+            trial = other.trial(point, normal(other.size, generator(probe.seed, 4)))
+        except Exception as error:
+            notes.append(f"with {name} the check fails: {first_line(error)}")
+            continue
+        for i, leaf in enumerate(findings):
+            if probe.problem.is_judged[i] and undecided(leaf):
+                settle(other, leaf, i, [trial], notes)
+
+
+def first_line(error: Exception) -> str:
+    """Type and first line of an exception."""
+    lines = str(error).strip().splitlines() or ["no message"]
+    return f"{type(error).__name__}: {lines[0]}"
 
 
 def typical_scale(trials: list[Trial], i: int) -> float:
@@ -79,6 +108,8 @@ def settle(probe, leaf: Findings, i: int, trials: list[Trial], notes: list) -> N
     suspects.sort(key=lambda t: t.comparisons[i].units, reverse=True)
     for trial in one_a_point(suspects):
         verdict, sentence = excuse(probe, trial, i)
+        if not sentence:
+            continue
         if verdict is Verdict.RIGHT or (
             verdict is Verdict.KINK and trial.point.kind != "given"
         ):

@@ -32,7 +32,9 @@ from reference.replay import (
     UNIT,
     Change,
     changed,
+    compared_integers,
     custom_derivatives,
+    first_nonfinite,
     narrowings,
     random_signs,
     replay,
@@ -83,6 +85,7 @@ class Oracle:
         examples = self._examples()
         self._primal_jaxpr = jax.make_jaxpr(functions.primal)(*examples[:2])
         self.customs = custom_derivatives(self._primal_jaxpr)
+        self.special = compared_integers(self._primal_jaxpr)
         try:
             hand_jaxpr = jax.make_jaxpr(functions.hand)(*examples)
             self.eager = False
@@ -115,10 +118,10 @@ class Oracle:
         self.passes["truth"] += 1 + repeats
         return run(self._truth, live, rest, dys, seed, repeats)
 
-    def inlined_truth(self, live, rest, dys) -> list[np.ndarray]:
-        """jax.vjp through the primals of custom derivatives."""
+    def inlined_truth(self, live, rest, dys, *, unstop: bool = False) -> list:
+        """jax.vjp through the primals of custom derivatives, and past stop_gradient."""
         self.passes["truth"] += 1
-        return to_numpy(self._inlined(live, rest, dys))
+        return to_numpy(self._inlined[unstop](live, rest, dys))
 
     def forward_mode(self, live, rest, tangents) -> list[np.ndarray]:
         """jax.jvp of the forward."""
@@ -149,6 +152,13 @@ class Oracle:
             for values in zip(*runs)
         ]
 
+    def first_nonfinite(self, live, rest, dys) -> str:
+        """The operation of the hand that first makes NaN or inf of finite numbers."""
+        if self.eager:
+            return ""
+        hand = self._reading(self.functions.hand)
+        return first_nonfinite(jax.make_jaxpr(hand)(live, rest, dys), live, rest, dys)
+
     def widened_trace(self, live, rest, dys, dtype) -> list[np.ndarray]:
         """The hand-written program as traced in a working dtype, run in float64."""
 
@@ -172,8 +182,11 @@ class Oracle:
 
     @cached_property
     def _inlined(self):
-        change = Change(widen=bool(self.leaks), inline=True)
-        return jax.jit(pullback_of(changed(self.functions.primal, change)))
+        def program(unstop: bool):
+            change = Change(widen=bool(self.leaks), inline=True, unstop=unstop)
+            return jax.jit(pullback_of(changed(self.functions.primal, change)))
+
+        return {unstop: program(unstop) for unstop in (False, True)}
 
     @cached_property
     def _forward_mode(self):

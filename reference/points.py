@@ -9,12 +9,12 @@ probabilities stay probabilities, a symmetric matrix stays symmetric, zeros stay
 All values are rounded to the working dtype, so that every precision sees the same.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from reference.problem import Problem, is_inexact, is_key
+from reference.problem import Problem, is_key
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,26 @@ class Point:
     rest: list
 
 
-def nearby_points(problem: Problem, rng: np.random.Generator) -> list[Point]:
-    """The situations of `MOVES`, each applied to every leaf that allows it."""
-    points = []
+def nearby_points(
+    problem: Problem, rng: np.random.Generator, special: list[int]
+) -> Iterator[Point]:
+    """The situations of `MOVES`, each applied to every leaf that allows it.
+
+    Args:
+        problem: Whose arguments.
+        rng: Draws the moves.
+        special: Integers that the forward compares its arguments with, like the index
+            that a loss ignores.
+    """
     for kind, (live_move, rest_move) in MOVES.items():
         live = [live_move(v, kind_of(v), rng) for v in problem.live]
-        rest = [move_rest(v, rest_move, rng, problem) for v in problem.rest]
-        points.append(Point(kind, live, rest))
-    points.append(Point("equal rows", equal_rows(problem.live), problem.rest))
-    return [p for p in points if differs(p, problem)]
+        rest = [move_rest(v, rest_move, rng, problem, special) for v in problem.rest]
+        point = Point(kind, live, rest)
+        if differs(point, problem):
+            yield point
+    point = Point("equal rows", equal_rows(problem.live), problem.rest)
+    if differs(point, problem):
+        yield point
 
 
 def differs(point: Point, problem: Problem) -> bool:
@@ -109,7 +120,7 @@ def scaled(factor: float, shift: float = 0.0) -> Callable:
 
     def move(v, kind, rng):
         moved = jitter(v, kind, rng)
-        if kind not in ("generic", "zero", "sorted"):
+        if kind not in ("generic", "zero", "sorted", "unit"):
             return moved
         with np.errstate(over="ignore"):
             return (moved * v.dtype.type(factor) + v.dtype.type(shift)).astype(v.dtype)
@@ -165,8 +176,8 @@ def equal_rows(live: list[np.ndarray]) -> list[np.ndarray]:
     return moved
 
 
-def move_rest(v, move: str, rng: np.random.Generator, problem: Problem):
-    """Another value of a leaf without cotangent, from the values that it was given."""
+def move_rest(v, move: str, rng, problem: Problem, special: list[int]):
+    """Another value of a leaf without cotangent, mostly from what it was given."""
     if is_key(v) or v.size < 2 or move == "keep":
         return v
     if v.dtype == bool:
@@ -178,10 +189,27 @@ def move_rest(v, move: str, rng: np.random.Generator, problem: Problem):
         moved = rng.permutation(v.ravel()).reshape(v.shape)
     elif move == "draw":
         moved = rng.choice(v.ravel(), v.shape)
+    elif move == "range":
+        moved = rng.choice(plausible(v, problem), v.shape).astype(v.dtype)
+    elif move == "special":
+        values = rng.choice(np.array(special or v.ravel()), v.shape)
+        moved = np.where(rng.random(v.shape) < 0.4, values, v).astype(v.dtype)
     else:
         moved = np.full_like(v, v.ravel()[0 if move == "first" else -1])
     in_order = v.ndim == 1 and (np.diff(v.astype(np.int64)) >= 0).all()
     return np.sort(moved) if in_order else moved
+
+
+def plausible(v: np.ndarray, problem: Problem) -> np.ndarray:
+    """Values that an index may take: below the least axis length above the given ones.
+
+    The table that is indexed is among the arguments, so its length is above every given
+    index, and the least such length is not above the table's.
+    """
+    lengths = [n for w in problem.live for n in w.shape if n > v.max()]
+    if v.min() < 0 or not lengths:
+        return v.ravel()
+    return np.arange(min(lengths))
 
 
 def is_permutation(v: np.ndarray, problem: Problem) -> bool:
@@ -204,45 +232,6 @@ MOVES: dict[str, tuple[Callable, str]] = {
     "constant rows": (flat_rows, "keep"),
     "rows of many scales": (rows_of_many_scales, "draw"),
     "indices alone": (same, "draw"),
+    "any index": (same, "range"),
+    "special indices": (same, "special"),
 }
-
-
-def smaller_shapes(problem: Problem) -> list[tuple[str, list, list]]:
-    """Arguments cut to other lengths: every axis length n once to 1, once to a prime.
-
-    An axis length that occurs in several leaves is cut in all of them, because they may
-    have to agree.
-    """
-    leaves = [v for v in (*problem.live, *problem.rest) if not is_key(v)]
-    lengths = sorted({n for v in leaves for n in v.shape if n > 1})
-    variants = []
-    for n in lengths:
-        for k in dict.fromkeys((1, smaller_prime(n))):
-            if k < n:
-                variants.append((f"axes of length {n} cut to {k}", *cut(problem, n, k)))
-    return variants
-
-
-def smaller_prime(n: int) -> int:
-    """The largest of 2, 3, 5, 7, 11 below n; 1 where there is none."""
-    return max((p for p in (2, 3, 5, 7, 11) if p < n), default=1)
-
-
-def cut(problem: Problem, n: int, k: int) -> tuple[list, list]:
-    """The live and the other leaves with each axis of length n cut to its first k."""
-
-    def shorter(v):
-        if is_key(v):
-            return v
-        return v[tuple(slice(k) if s == n else slice(None) for s in v.shape)]
-
-    rest = [shorter(v) for v in problem.rest]
-    rest = [v if is_key(v) or is_inexact(v.dtype) else within(v, n, k) for v in rest]
-    return [shorter(v) for v in problem.live], rest
-
-
-def within(v: np.ndarray, n: int, k: int) -> np.ndarray:
-    """Indices below n brought below k; a cut table must not be read past its end."""
-    if v.dtype == bool or v.size == 0 or v.min() < 0 or v.max() >= n:
-        return v
-    return v % k if v.max() >= k else v

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reference.compare import Comparison, compare, steady
+from reference.compare import Comparison, compare, rms, steady
 from reference.cotangents import Cotangent, coded, decode, generator, normal, split
 from reference.oracle import Oracle, lifted
 from reference.points import Point, nearby_points
 from reference.problem import Problem
+from reference.replay import UNIT
 
 REPEATS = 4
 LARGE = 2_000_000  # Entries in all live leaves beyond which fewer points are visited.
@@ -60,6 +61,10 @@ class Probe:
             steady(np.fmax(a, b), v)
             for a, b, v in zip(truth.noise[:count], hand.noise, truth.value)
         ]
+        if point.kind != "given" and self.scales:
+            # Far from home, what is rounding at the leaf's usual scale is no error.
+            size = 4 * UNIT * rms(cotangent.value)
+            noise = [np.fmax(s, size * scale) for s, scale in zip(noise, self.scales)]
         return hand.value, truth.value[:count], noise
 
     def trial(self, point: Point, cotangent: Cotangent, noise=None) -> Trial:
@@ -96,7 +101,8 @@ def nearby_trials(probe: Probe) -> Iterator[Trial]:
     """At every other point, one normal cotangent."""
     rng = generator(probe.seed, 2)
     large = sum(v.size for v in probe.problem.live) > LARGE
-    for i, point in enumerate(nearby_points(probe.problem, rng)):
+    points = nearby_points(probe.problem, rng, probe.oracle.special)
+    for i, point in enumerate(points):
         if large and i >= 3:
             return
         yield probe.trial(point, normal(probe.size, rng))

@@ -1,15 +1,16 @@
 """Run a traced function again with one thing about it changed.
 
 A jaxpr is a list of equations; `replay` evaluates them in order and recurses into the
-bodies of jit, scan, while, cond, checkpoint and custom derivatives. Three changes serve
-the oracle:
+bodies of jit, scan, while, cond, checkpoint and custom derivatives. Four changes serve the
+oracle:
 
     widen   every narrower float becomes float64, casts included: the function that was
             meant, with the rounding of its low-precision parts removed. A backward that
             is right here and not as written loses digits in a cast and is not wrong.
-    inline  custom_jvp, custom_vjp and stop_gradient are replaced by what they compute,
-            so that autodiff goes through the primal itself and not through another
-            hand-written derivative.
+    inline  custom_jvp and custom_vjp are replaced by what they compute, so that
+            autodiff goes through the primal itself and not through another hand-written
+            derivative.
+    unstop  stop_gradient is taken out.
     noise   the result of every operation that rounds is multiplied by 1 ± 2u, with
             u = 2^-53 and random signs, and so is every constant of a narrower dtype,
             with that dtype's u: Monte Carlo arithmetic (Parker, "Monte Carlo
@@ -61,6 +62,7 @@ class Change:
 
     widen: bool = False
     inline: bool = False
+    unstop: bool = False
     seed: Any = None
 
 
@@ -125,7 +127,7 @@ class _Replay:
             )(*values)
         if name in CUSTOM and self.opens(eqn):
             return self.body(eqn.params["call_jaxpr"])(*values)
-        if name == "stop_gradient" and self.change.inline:
+        if name == "stop_gradient" and self.change.unstop:
             return values
         if name in ("scan", "while", "cond"):
             return getattr(self, f"{name}_")(eqn.params, values)
@@ -304,3 +306,48 @@ def custom_derivatives(jaxpr) -> list[str]:
             name = getattr(info, "func_name", "") if info else ""
             found[f"{eqn.primitive.name} {name}".strip()] = None
     return list(found)
+
+
+def compared_integers(jaxpr) -> list[int]:
+    """Integers that a function compares something with for equality."""
+    found = {}
+    for eqn in equations(jaxpr):
+        for v in eqn.invars if eqn.primitive.name in ("eq", "ne") else ():
+            if not isinstance(v, core.Literal):
+                continue
+            value = np.asarray(v.val)
+            if value.ndim == 0 and np.issubdtype(value.dtype, np.integer):
+                found[int(value)] = None
+    return list(found)
+
+
+def first_nonfinite(closed: core.ClosedJaxpr, *inputs: Any) -> str:
+    """The first operation that makes NaN or inf of finite numbers, or ''.
+
+    Loops count as one operation. The function is run eagerly, one equation at a time.
+    """
+    watch = _Watch(Change())
+    watch.run(closed.jaxpr, closed.consts, jax.tree.leaves(inputs))
+    return watch.found
+
+
+class _Watch(_Replay):
+    """A replay that looks at every result."""
+
+    found = ""
+
+    def equation(self, eqn, values: list) -> list:
+        outputs = super().equation(eqn, values)
+        if not self.found and all_finite(values) and not all_finite(outputs):
+            self.found = eqn.primitive.name
+        return outputs
+
+
+def all_finite(values: list) -> bool:
+    """Whether no float among concrete values is NaN or inf; True while tracing."""
+    return all(
+        isinstance(v, jax.core.Tracer)
+        or not jnp.issubdtype(jnp.result_type(v), jnp.inexact)
+        or bool(np.isfinite(np.asarray(v)).all())
+        for v in values
+    )
