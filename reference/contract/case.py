@@ -1,0 +1,188 @@
+"""A subject made ready to run: lifted to float64, with a second point and a run.
+
+The comparisons of this package are between two executions of one mathematics. They are
+made in float64 where the rule can be lifted to it, and allow
+
+    (1)  allowed = c · max(ε max|h|, n)
+
+where ε is the spacing at 1 of the narrowest float type that the rule computes in, h the
+leaf, n how far h moves when its inputs move by 2ε, and c = 2^10 (2^4 where ε is that of
+a 16-bit type, of which 2^10 would be more than the leaf). Measured on the registry in
+float64, worst over all rules: see tests/reference/test_contract_right.py.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from reference.contract.leaves import (
+    float_cotangents,
+    full_cotangent,
+    is_float,
+    own,
+    type_of,
+)
+from reference.contract.program import remembered, signature
+from reference.subject import Subject
+
+SALT = 0x5EED0C7A
+
+
+@dataclass(frozen=True)
+class Case:
+    """A subject with what its tests share.
+
+    Attributes:
+        subject: The subject, its arguments lifted.
+        dy: One array per float leaf of y.
+        other_dy: The same shapes, drawn independently.
+        other_args: A second point beside the first, inside the same domain.
+        epsilon: ε of (1).
+    """
+
+    subject: Subject
+    dy: list
+    other_dy: list
+    other_args: tuple
+    epsilon: float
+
+    def run(self, args: tuple, dy: list) -> dict[str, np.ndarray]:
+        """The float cotangents by name: compiled where the subject can be traced."""
+        f = compiled(self.subject) if self.subject.traceable else pullback(self.subject)
+        with np.errstate(all="ignore"):
+            return {k: np.asarray(v) for k, v in f(args, dy)[1].items()}
+
+    def noise(self, base: dict, args: tuple, dy: list, *, move: bool) -> dict:
+        """n of (1): how far each leaf moves from `base` where dy moves by 2ε.
+
+        `move` moves the arguments too; where they stay, so does every tie in them.
+        """
+        rng = np.random.default_rng(SALT)
+        worst = dict.fromkeys(base, 0.0)
+        for _ in range(2):
+            at = shake(args, 2 * self.epsilon, rng) if move else args
+            moved = self.run(at, shake(dy, 2 * self.epsilon, rng))
+            worst = {k: max(n, distance(moved[k], base[k])) for k, n in worst.items()}
+        return worst
+
+    def allowed(self, leaf: np.ndarray, noise: float) -> float:
+        """Equation (1)."""
+        c = 2**4 if self.epsilon > 2.0**-12 else 2**10
+        return c * max(self.epsilon * largest(leaf), noise)  # (1)
+
+
+def pullback(subject: Subject) -> Callable[[tuple, list], tuple[list, dict]]:
+    """`(args, dy) -> (float leaves of y, float cotangents by name)`."""
+
+    def y_and_cotangents(args, dy):
+        y, residuals = subject.forward(*args)
+        cotangents = subject.backward(residuals, full_cotangent(y, dy))
+        floats = [v for v in jax.tree.leaves(y) if is_float(v)]
+        return floats, float_cotangents(subject.names, args, cotangents)
+
+    return y_and_cotangents
+
+
+def compiled(subject: Subject) -> Callable[[tuple, list], tuple[list, dict]]:
+    """`pullback` of a traceable subject, compiled once per function and signature."""
+    key = ("compiled", signature(subject, subject.args))
+    return remembered(key, lambda: jax.jit(pullback(subject)))
+
+
+def make_case(subject: Subject, dy: list, epsilon: float) -> Case:
+    """Draw the second cotangent and the second point from a private seed."""
+    rng = np.random.default_rng(SALT)
+    other = [cast(rng.standard_normal(v.shape) * (largest(v) or 1.0), v) for v in dy]
+    return Case(subject, dy, other, shake(subject.args, 2.0**-6, rng), epsilon)
+
+
+def shake(tree: Any, size: float, rng: np.random.Generator) -> Any:
+    """Floats moved towards zero by `size` relatively, about half of them."""
+
+    def move(leaf):
+        if not is_float(leaf):
+            return leaf
+        v = np.asarray(leaf)
+        moved = cast(np.asarray(v * (1 - size * rng.integers(0, 2, v.shape))), v)
+        return jax.device_put(moved) if isinstance(leaf, jax.Array) else moved
+
+    return jax.tree.map(move, tree)
+
+
+def cast(value: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """`value` in the dtype of `like`."""
+    return np.asarray(value).astype(like.dtype)
+
+
+def largest(leaf: np.ndarray) -> float:
+    """The largest finite magnitude; 0 of an empty array."""
+    size = np.abs(wide(leaf))
+    return float(np.max(size, initial=0.0, where=np.isfinite(size)))
+
+
+def distance(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest |a − b| where b is finite; infinite where a is not or a shape differs."""
+    if a.shape != b.shape:
+        return float("inf")
+    a, b = wide(a), wide(b)
+    with np.errstate(all="ignore"):
+        gap = np.where(np.isfinite(b), np.abs(a - b), 0.0)
+    return float(np.max(np.where(np.isnan(gap), np.inf, gap), initial=0.0))
+
+
+def wide(v: np.ndarray) -> np.ndarray:
+    """`v` in float64, or complex128."""
+    return np.asarray(v, np.complex128 if np.iscomplexobj(v) else np.float64)
+
+
+def lift(args: Any) -> Any:
+    """JAX's arrays, floats in float64."""
+
+    def lifted(leaf):
+        if not is_float(leaf):
+            return leaf
+        return jax.device_put(wide(np.asarray(leaf, type_of(leaf).dtype)))
+
+    return own(jax.tree.map(lifted, args), to_jax=True)
+
+
+@contextmanager
+def settings(to_float64: bool) -> Iterator[None]:
+    """JAX as the comparisons need it; the caller's configuration comes back."""
+    with ExitStack() as stack:
+        if to_float64:
+            stack.enter_context(jax.enable_x64(True))
+            stack.enter_context(jax.numpy_dtype_promotion("standard"))
+        stack.enter_context(jax.default_matmul_precision("highest"))
+        stack.enter_context(jax.debug_key_reuse(False))
+        stack.enter_context(jax.debug_nans(False))
+        stack.enter_context(jax.debug_infs(False))
+        yield
+
+
+@contextmanager
+def watched_randomness() -> Iterator[list[str]]:
+    """The names of the global generators that the block advanced; they are set back."""
+    changed: list[str] = []
+    python, numpy = random.getstate(), np.random.get_state(legacy=False)
+    before = _comparable(numpy)
+    try:
+        yield changed
+    finally:
+        if random.getstate() != python:
+            changed.append("random")
+            random.setstate(python)
+        if _comparable(np.random.get_state(legacy=False)) != before:
+            changed.append("numpy.random")
+            np.random.set_state(numpy)
+
+
+def _comparable(state: dict) -> tuple:
+    """NumPy's generator state as a value that can be compared."""
+    inner = state["state"]
+    return inner["key"].tobytes(), inner["pos"], state["has_gauss"], state["gauss"]

@@ -1,0 +1,104 @@
+"""Backward is linear in dy: what follows from that, tested without knowing the truth.
+
+With H(dy) the cotangents at fixed arguments, for every leaf
+
+    (1)  H(dy) depends on dy, unless it is zero
+    (2)  H(0) = 0
+    (3)  H(−dy) = −H(dy)
+    (4)  H(2^k dy) = 2^k H(dy)                       k = ±33, ±10 or ±3
+    (5)  H(a dy + b dy') = a H(dy) + b H(dy')
+    (6)  Σ_j H(dy with all output leaves but j zero) = H(dy)
+
+A power of two is exact, so (2) to (4) hold to the last bit of most right backwards; (3)
+to (6) are allowed the noise of `Case.allowed`, for one that rounds on the way. k is
+the largest that neither overflows nor underflows in the narrowest type in use: 33 in
+float64, 10 in float32 and bfloat16, 3 in float16. Where a leaf breaks several, the
+first is named, because an H that breaks (1) breaks all.
+"""
+
+import numpy as np
+
+from reference.contract.case import Case, cast, distance, largest, wide
+from reference.contract.finding import Finding
+
+HINTS = {
+    "dependence": "dy is not used: {leaf} is the same for two different dy",
+    "zero": "{leaf} is not zero for dy = 0: a summand lacks the factor dy",
+    "oddness": "|dy|, relu(dy) or dy² inside backward: {leaf} does not change sign "
+    "with dy",
+    "homogeneity": "clipping or saturation of dy inside backward: {leaf} does not grow "
+    "in proportion to dy",
+    "linearity": "a norm, a maximum or a choice by size of dy inside backward: {leaf} "
+    "for a sum of two dy is not the sum of the two",
+    "symbolic zero": "the cotangent of one output being zero changes what the others "
+    "contribute to {leaf}",
+}
+
+A, B = 0.7, -1.3
+
+
+def linearity_findings(case: Case) -> list[Finding]:
+    """A finding for each leaf that is not linear in dy, by the first law it breaks."""
+    args, dy, other = case.subject.args, case.dy, case.other_dy
+    base, second = case.run(args, dy), case.run(args, other)
+    broken = {k: "dependence" for k in base if _ignores(base[k], second[k])}
+    noise = {}
+
+    def judge(law: str, combination: list, a: float, b: float) -> None:
+        got = case.run(args, combination)
+        for k in base.keys() - broken.keys():
+            wanted = a * wide(base[k]) + b * wide(second[k])
+            gap = distance(wide(got[k]), wanted)
+            if gap == 0:
+                continue
+            if not noise:
+                noise.update(case.noise(base, args, dy, move=False))
+            limit = max(case.allowed(v[k], noise[k]) for v in (base, second))
+            limit *= max(abs(a), abs(b))
+            if gap > limit:
+                broken[k] = law
+
+    judge("zero", _combine(dy, other, 0, 0), 0, 0)  # (2)
+    judge("oddness", _combine(dy, other, -1, 0), -1, 0)  # (3)
+    power = exponent(case.epsilon, [*dy, *base.values()])
+    for scale in (2.0**power, 2.0**-power):
+        judge("homogeneity", _combine(dy, other, scale, 0), scale, 0)  # (4)
+    judge("linearity", _combine(dy, other, A, B), A, B)  # (5)
+    if len(dy) > 1:
+        for k in _split_outputs(case, base, noise) - broken.keys():
+            broken[k] = "symbolic zero"
+    return [
+        Finding(law, k, HINTS[law].format(leaf=k)) for k, law in sorted(broken.items())
+    ]
+
+
+def _ignores(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether equation (1) is broken."""
+    return largest(first) > 0 and np.array_equal(first, second, equal_nan=True)  # (1)
+
+
+def _combine(dy: list, other: list, a: float, b: float) -> list:
+    return [cast(a * wide(u) + b * wide(v), u) for u, v in zip(dy, other)]
+
+
+def _split_outputs(case: Case, base: dict, noise: dict) -> set[str]:
+    """The leaves that break equation (6)."""
+    total = {k: np.zeros_like(wide(v)) for k, v in base.items()}
+    for j in range(len(case.dy)):
+        only = [v if i == j else np.zeros_like(v) for i, v in enumerate(case.dy)]
+        for k, v in case.run(case.subject.args, only).items():
+            total[k] = total[k] + wide(v)  # (6)
+    if not noise:
+        noise.update(case.noise(base, case.subject.args, case.dy, move=False))
+    return {
+        k
+        for k, v in base.items()
+        if distance(total[k], wide(v)) > case.allowed(v, noise[k])
+    }
+
+
+def exponent(epsilon: float, leaves: list) -> int:
+    """k of equation (4) for the narrowest type in use."""
+    if epsilon == 2.0**-10 or any(v.dtype == np.float16 for v in leaves):
+        return 3
+    return 33 if epsilon < 2.0**-40 else 10

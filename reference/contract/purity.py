@@ -1,0 +1,134 @@
+"""Forward and backward are functions of their arguments: judged by running them.
+
+Called as they are, uncompiled, in the orders in which a hidden state would show:
+
+    randomness      forward twice
+    repeatability   backward twice on one set of residuals
+    stale           forward at x₁ and at x₂, then backward of each, in both orders
+    mutation        arguments, residuals and dy keep their bytes, and are read-only
+    purity          the global generators of random and numpy.random do not advance
+
+The first that fails is named and ends the search: each would break the next.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from reference.contract.case import Case, distance, watched_randomness, wide
+from reference.contract.finding import Finding, draws, raised
+from reference.contract.leaves import float_cotangents, full_cotangent, is_float
+
+REPAIR = {
+    "randomness": "forward is random: it gives another y when called again with the "
+    "same arguments: pass a key as an argument",
+    "repeatability": "backward gives another result when called again with the same "
+    "residuals and dy: it must depend on nothing else",
+    "stale": "backward uses the latest call of forward instead of its own residuals: "
+    "pass what it needs in residuals, not in an attribute or a global",
+    "mutation": "{} writes into {}: work on a copy",
+}
+
+
+class _Mutation(Exception):
+    """Raised where a function wrote into what it was given."""
+
+
+def purity_findings(case: Case) -> list[Finding]:
+    """At most one finding of the table above, and notes."""
+    with watched_randomness() as advanced, np.errstate(all="ignore"):
+        try:
+            findings = _state_findings(case)
+        except _Mutation as error:
+            findings = [Finding("mutation", None, str(error))]
+        except Exception as error:
+            findings = [raised("forward or backward, called again,", error)]
+    if advanced and not any(f.fatal for f in findings):
+        findings.append(draws(advanced))
+    return findings
+
+
+def _state_findings(case: Case) -> list[Finding]:
+    one, two = case.subject.args, case.other_args
+    y, residuals = _forward(case, one)
+    if not _same(_floats(_forward(case, one)[0]), _floats(y)):
+        return [Finding("randomness", None, REPAIR["randomness"])]
+    first = _backward(case, one, y, residuals)
+    again = _backward(case, one, y, residuals)
+    if not _same(again, first):
+        return [_differs(case, "repeatability", again, first)]
+    for early, late in ((one, two), (two, one)):
+        fresh = _backward(case, early, *_forward(case, early))
+        y, residuals = _forward(case, early)
+        _forward(case, late)
+        kept = _backward(case, early, y, residuals)
+        if not _same(kept, fresh):
+            return [_differs(case, "stale", kept, fresh)]
+    return []
+
+
+def _differs(case: Case, check: str, got: dict, wanted: dict) -> Finding:
+    """Fatal beyond rounding; a note where only the last bits differ."""
+    worst = [
+        k for k in wanted if distance(got[k], wanted[k]) > case.allowed(wanted[k], 0)
+    ]
+    if worst:
+        return Finding(check, None, REPAIR[check])
+    what = "backward gives other last bits when called again: its sums change order"
+    return Finding(check, None, what, fatal=False)
+
+
+def _forward(case: Case, args: tuple) -> tuple[Any, Any]:
+    return _guarded("forward", case.subject.forward, ("its arguments",), *args)
+
+
+def _backward(case: Case, args: tuple, y: Any, residuals: Any) -> dict:
+    dy = full_cotangent(y, [np.array(v) for v in case.dy])
+    cotangents = _guarded(
+        "backward", case.subject.backward, ("residuals", "dy"), residuals, dy
+    )
+    named = float_cotangents(case.subject.names, args, cotangents)
+    return {k: np.array(v) for k, v in named.items()}
+
+
+def _guarded(who: str, f, what: tuple[str, ...], *inputs) -> Any:
+    """Call f on read-only arrays, on writable ones if it refuses; compare the bytes."""
+    arrays = [
+        (what[min(i, len(what) - 1)], v)
+        for i, tree in enumerate(inputs)
+        for v in jax.tree.leaves(tree)
+        if isinstance(v, np.ndarray)
+    ]
+    before = [v.tobytes() for _, v in arrays]
+    flags = [v.flags.writeable for _, v in arrays]
+    for _, v in arrays:
+        v.flags.writeable = False
+    refused = False
+    try:
+        result = f(*inputs)
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        refused = True
+    finally:
+        restore = sorted(
+            zip(arrays, flags), key=lambda item: item[0][1].base is not None
+        )
+        for (_, v), flag in restore:  # The owner first: a view may not precede it.
+            v.flags.writeable = flag
+    if refused:
+        result = f(*inputs)
+    for (name, v), bytes_before in zip(arrays, before):
+        if v.tobytes() != bytes_before:
+            raise _Mutation(REPAIR["mutation"].format(who, name))
+    return result
+
+
+def _floats(y: Any) -> dict:
+    leaves = (v for v in jax.tree.leaves(y) if is_float(v))
+    return {str(i): np.asarray(v) for i, v in enumerate(leaves)}
+
+
+def _same(a: dict, b: dict) -> bool:
+    return all(np.array_equal(wide(a[k]), wide(b[k]), equal_nan=True) for k in b)

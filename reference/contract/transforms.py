@@ -1,0 +1,117 @@
+"""Under jit, vmap and jax.custom_vjp a rule stays what it is: judged by running it.
+
+Only what proof.py leaves open comes here. A rule that a transformation refuses gets a
+note: a kernel or a callback need not batch.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from reference.contract.case import Case, distance, pullback
+from reference.contract.finding import Finding
+from reference.contract.proof import through_custom_vjp
+
+DIFFERS = {
+    "jit": "{} is another under jax.jit than without: backward must not ask what kind "
+    "of array it is given",
+    "vmap": "{} is another under jax.vmap, over {}, than in a loop",
+    "custom_vjp": "{} is another through jax.custom_vjp than from backward itself",
+    "primal": "forward's y is another {}",
+}
+
+
+def transform_findings(case: Case, clauses: frozenset[str]) -> list[Finding]:
+    """Run each of `clauses` and compare within the noise of the leaf."""
+    tests = {"jit": _jit, "vmap": _vmap, "custom_vjp": _custom_vjp}
+    findings = []
+    for clause in tests.keys() & clauses:
+        try:
+            with np.errstate(all="ignore"):
+                findings += tests[clause](case)
+        except Exception as error:
+            line = (str(error).strip().splitlines() or ["no message"])[0]
+            what = f"jax.{clause} refuses the rule: {type(error).__name__}: {line}"
+            findings.append(Finding(clause, None, what, fatal=False))
+    return findings
+
+
+def primal_findings(case: Case, primal: Callable) -> list[Finding]:
+    """Forward's y against the plain function it claims to be."""
+    plain = jax.jit(primal) if case.subject.traceable else primal
+    wanted = _floats(plain(*case.subject.args))
+    y = _compiled_or_not(case)(case.subject.args, case.dy)[0]
+    return _compare_y(case, _floats(y), wanted, "than the function's own value")
+
+
+def _compiled_or_not(case: Case) -> Callable:
+    f = pullback(case.subject)
+    return jax.jit(f) if case.subject.traceable else f
+
+
+def _jit(case: Case) -> list[Finding]:
+    dy = [jax.device_put(v) for v in case.dy]
+    y, cotangents = pullback(case.subject)(case.subject.args, dy)
+    jitted, _ = jax.jit(pullback(case.subject))(case.subject.args, dy)
+    findings = _compare_y(
+        case, _floats(jitted), _floats(y), "under jax.jit than without"
+    )
+    return findings or _compare(case, "jit", cotangents)
+
+
+def _custom_vjp(case: Case) -> list[Finding]:
+    f = jax.jit(through_custom_vjp(case.subject))
+    return _compare(case, "custom_vjp", f(case.subject.args, case.dy)[1])
+
+
+def _vmap(case: Case) -> list[Finding]:
+    f, dys = pullback(case.subject), (case.dy, case.other_dy)
+    both = [np.stack(pair) for pair in zip(*dys)]
+    points = case.subject.args, case.other_args
+    findings = []
+    for which, axes, args in (
+        ("dy alone", (None, 0), case.subject.args),
+        ("all inputs", (0, 0), jax.tree.map(_stack, *points)),
+    ):
+        batched = jax.jit(jax.vmap(f, axes))(args, both)[1]
+        for i, dy in enumerate(dys):
+            at = points[i] if axes[0] == 0 else points[0]
+            got = {k: v[i] for k, v in batched.items()}
+            findings += _compare(case, "vmap", got, which, at=at, dy=dy)
+    return findings[:1]
+
+
+def _stack(a: Any, b: Any) -> Any:
+    return jax.numpy.stack([a, b])
+
+
+def _compare(
+    case: Case, clause: str, got: dict, *words: str, at: Any = None, dy: Any = None
+) -> list[Finding]:
+    at, dy = at or case.subject.args, dy or case.dy
+    base = case.run(at, dy)
+    gaps = {k: distance(np.asarray(got[k]), v) for k, v in base.items()}
+    if not any(gaps.values()):
+        return []
+    noise = case.noise(base, at, dy, move=True)
+    return [
+        Finding(clause, k, DIFFERS[clause].format(k, *words))
+        for k, v in base.items()
+        if gaps[k] > case.allowed(v, noise[k])
+    ]
+
+
+def _compare_y(case: Case, got: list, wanted: list, where: str) -> list[Finding]:
+    same = len(got) == len(wanted) and all(
+        distance(a, b) <= case.allowed(b, 0.0) for a, b in zip(got, wanted)
+    )
+    if same:
+        return []
+    return [Finding("primal", None, DIFFERS["primal"].format(where))]
+
+
+def _floats(y: Any) -> list:
+    leaves = (np.asarray(v) for v in jax.tree.leaves(y))
+    return [v for v in leaves if jax.numpy.issubdtype(v.dtype, np.inexact)]
