@@ -1,6 +1,13 @@
 """The oracle: proves or refutes any hand-written backward pass against autodiff."""
 
-from reference.check import check_loss, check_rule, check_vjp
+from reference.check import (
+    check_custom_vjp,
+    check_gradient,
+    check_loss,
+    check_network,
+    check_rule,
+    check_vjp,
+)
 from reference.report import Report, assert_correct
 from reference.verdict import Verdict
 
@@ -8,7 +15,10 @@ __all__ = [
     "Report",
     "Verdict",
     "assert_correct",
+    "check_custom_vjp",
+    "check_gradient",
     "check_loss",
+    "check_network",
     "check_rule",
     "check_vjp",
 ]

@@ -4,27 +4,26 @@ Every entrance makes a Subject (reference.subject), judges it and returns a Repo
 Nothing is left changed: JAX's configuration is as before, also when a check raises.
 """
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import jax
-import numpy as np
 
 from purefw.rule import Loss, Rule
-from reference.judge import Findings, judge_math, judge_shapes
-from reference.oracle import exact_arithmetic, oracle_for
-from reference.points import Point
-from reference.probe import Probe
-from reference.problem import ContractError, Problem, flatten
 from reference.registry.entry import normal_like
-from reference.report import Leaf, Report
-from reference.rounding import rounding_ratios
-from reference.subject import Subject
-from reference.verdict import Verdict
-
-IMPRECISE_FROM = 16.0
+from reference.report import Report
+from reference.subject import (
+    GradientBackward,
+    KeyData,
+    LossBackward,
+    NetworkBackward,
+    NetworkForward,
+    RuleForward,
+    ScalarForward,
+    Subject,
+    carried,
+)
+from reference.verify import check_subject
 
 
 def check_vjp(
@@ -138,124 +137,94 @@ def check_loss(
     return check_subject(subject, seed=seed, dtypes=dtypes)
 
 
-def check_subject(
-    subject: Subject, *, seed: int = 0, dtypes: tuple | None = None
+def check_network(
+    network: Rule,
+    loss: Loss,
+    params: Any,
+    x: Any,
+    target: Any,
+    *,
+    key: Any = None,
+    seed: int = 0,
+    dtypes: tuple | None = None,
 ) -> Report:
-    """Judge a subject; the other entrances end here."""
-    start = time.perf_counter()
-    x64 = bool(jax.config.jax_enable_x64)
-    with exact_arithmetic():
-        try:
-            problem = flatten(subject, output_of(subject))
-            oracle = oracle_for(problem.functions)
-        except ContractError as error:
-            return Report(subject.name, {}, broken=(str(error),), seed=seed)
-        before = dict(oracle.passes)
-        probe = Probe(problem, oracle, seed)
-        given = Point("given", problem.live, problem.rest)
-        findings, notes = judge_math(probe, given, subject.linear)
-        judge_shapes(probe, findings, notes)
-    judge_rounding(probe, given, findings, dtypes, x64)
-    with exact_arithmetic():
-        leaves = [
-            leaf_of(probe, name, i, leaf)
-            for i, (name, leaf) in enumerate(zip(problem.names, findings))
-            if problem.is_judged[i]
-        ]
-    notes += [f"precision leak: {leak}" for leak in oracle.leaks]
-    return Report(
-        subject.name,
-        {leaf.name: leaf for leaf in leaves},
-        notes=tuple(dict.fromkeys(notes)),
-        seconds=time.perf_counter() - start,
-        hand_passes=oracle.passes["hand"] - before["hand"],
-        reference_passes=oracle.passes["truth"] - before["truth"],
-        seed=seed,
+    """Judge the gradient of a whole network's loss in its parameters.
+
+    Args:
+        network: A rule from x to a prediction.
+        loss: Judges the prediction.
+        params: Of the network; random ones see more than initial ones.
+        x: A batch.
+        target: Its targets.
+        key: For a network that is random; one from the seed where None.
+        seed: Of the probes.
+        dtypes: Working dtypes for the judgement of rounding.
+
+    Returns:
+        A report with the leaves "dparams...".
+    """
+    if network.random and key is None:
+        key = jax.random.key(seed)
+    subject = Subject(
+        f"{network.name} under {loss.name}",
+        NetworkForward(network, loss, KeyData.of(key) if network.random else None),
+        NetworkBackward(network, loss),
+        (params, x, target),
+        ("dparams", "dx", "dtarget"),
+        frozen=(1, 2),
     )
+    return check_subject(subject, seed=seed, dtypes=dtypes)
 
 
-def output_of(subject: Subject) -> Any:
-    """Shapes of y at the subject's arguments."""
-    return jax.eval_shape(subject.forward, *subject.args)[0]
+def check_custom_vjp(
+    f: Callable, *args: Any, seed: int = 0, dtypes: tuple | None = None
+) -> Report:
+    """Judge the derivative that a function carries, against its own primal.
+
+    Args:
+        f: A jax.custom_vjp or jax.custom_jvp function as found in any library, or any
+            function that calls some.
+        *args: Its arguments; those that its `nondiff_argnums` name may be anything.
+        seed: Of the probes.
+        dtypes: Working dtypes for the judgement of rounding.
+
+    Returns:
+        A report with a leaf for each float leaf of the arguments.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> check_custom_vjp(jax.nn.relu, jnp.array([-1.5, 0.5])).verdict
+        <Verdict.RIGHT: 'RIGHT'>
+    """
+    return check_subject(carried(f, args), seed=seed, dtypes=dtypes)
 
 
-def judge_rounding(probe, given, findings: list[Findings], dtypes, x64: bool) -> None:
-    """IMPRECISE for the leaves that are right in float64 and lose digits below."""
-    for dtype in dtypes or working_dtypes(probe.problem):
-        ratios = rounding_ratios(probe, given, dtype, x64)
-        for leaf, ratio in zip(findings, ratios):
-            leaf.rounding[str(np.dtype(dtype))] = ratio
-            if ratio > IMPRECISE_FROM and leaf.verdict is Verdict.RIGHT:
-                leaf.verdict = Verdict.IMPRECISE
-                leaf.sentence = "right in exact arithmetic, but loses digits"
+def check_gradient(
+    f: Callable,
+    gradient: Callable,
+    *args: Any,
+    seed: int = 0,
+    dtypes: tuple | None = None,
+) -> Report:
+    """Judge an explicit gradient of a scalar function, NumPy's or JAX's.
 
+    Args:
+        f: `f(*args)`, a scalar.
+        gradient: `gradient(*args)`, the gradient in every argument: a tuple of one an
+            argument, or the gradient itself where there is one argument.
+        *args: Pytrees of arrays.
+        seed: Of the probes.
+        dtypes: Working dtypes for the judgement of rounding.
 
-def working_dtypes(problem: Problem) -> list:
-    """The float dtypes of the arguments; float32 where they are float64."""
-    dtypes = {v.dtype for v in problem.live if not np.iscomplexobj(v)}
-    return sorted(
-        {np.dtype(np.float32) if d == np.float64 else d for d in dtypes}, key=str
-    )
+    Returns:
+        A report with a leaf for each float leaf of the arguments.
 
-
-def leaf_of(probe: Probe, name: str, i: int, leaf: Findings) -> Leaf:
-    """A leaf of the report from what was found."""
-    common = dict(
-        name=name,
-        verdict=leaf.verdict,
-        sentence=leaf.sentence,
-        units=leaf.units,
-        visible=leaf.visible,
-        exercised=leaf.exercised,
-        rounding=leaf.rounding,
-    )
-    if leaf.trial is None:
-        return Leaf(**common)
-    c = leaf.trial.comparisons[i]
-    common |= dict(units=c.units, relative=c.relative, index=c.index)
-    common |= dict(hand=c.hand, autodiff=c.truth, point=leaf.trial.point.kind)
-    return Leaf(**common)
-
-
-@dataclass(frozen=True)
-class RuleForward:
-    """A rule's forward with its key bound; equal for equal rules, so compiled once."""
-
-    rule: Rule
-    key: Any = None
-
-    def __call__(self, params: Any, x: Any) -> tuple[Any, Any]:
-        """`rule.forward`."""
-        if self.key is None:
-            return self.rule.forward(params, x)
-        return self.rule.forward(params, x, self.key.key())
-
-
-@dataclass(frozen=True)
-class KeyData:
-    """A PRNG key as hashable numbers."""
-
-    data: tuple[int, ...]
-    impl: str
-
-    @classmethod
-    def of(cls, key: Any) -> "KeyData":
-        """From a typed key."""
-        data = tuple(int(k) for k in np.asarray(jax.random.key_data(key)).ravel())
-        return cls(data, str(jax.random.key_impl(key)))
-
-    def key(self) -> Any:
-        """The key again."""
-        data = np.array(self.data, np.uint32)
-        return jax.random.wrap_key_data(data, impl=self.impl)
-
-
-@dataclass(frozen=True)
-class LossBackward:
-    """A loss's backward in the shape of a custom_vjp's; the target's is None."""
-
-    loss: Loss
-
-    def __call__(self, residuals: Any, dloss: Any) -> tuple[Any, None]:
-        """`loss.backward`, and None for the target."""
-        return self.loss.backward(residuals, dloss), None
+    Example:
+        >>> check_gradient(lambda x: (x**3).sum(), lambda x: 3 * x**2,
+        ...                np.array([0.3, -1.2])).verdict
+        <Verdict.RIGHT: 'RIGHT'>
+    """
+    names = tuple(f"args[{i}]" for i in range(len(args)))
+    name = getattr(gradient, "__name__", type(gradient).__name__)
+    subject = Subject(name, ScalarForward(f), GradientBackward(gradient), args, names)
+    return check_subject(subject, seed=seed, dtypes=dtypes)

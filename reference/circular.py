@@ -2,8 +2,9 @@
 
 jax.vjp of a forward that contains a custom_jvp or custom_vjp returns what somebody
 wrote by hand, and a hand that agrees with it has been compared with a hand. So the
-custom rules are opened and the derivative of what they compute is taken (reference.replay).
-Where the two readings differ, differences of the forward's values decide between them.
+custom rules are opened and the derivative of what they compute is taken
+(reference.replay). Where the two readings differ, differences of the forward's values
+decide between them.
 A stop_gradient is no claim about a derivative but a wish: it is noted and obeyed.
 """
 

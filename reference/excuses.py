@@ -82,16 +82,22 @@ def by_kink(probe, trial: Trial, i: int, hand, truth) -> Excuse | None:
         value = probe.oracle.truth(moved, rest, dys).value[: len(live)]
         return np.concatenate([v.ravel() for v in value])
 
-    # Only leaf i is on trial: the others are given autodiff's values.
-    mixed = [h if k == i else v for k, (h, v) in enumerate(zip(hand, truth))]
-    found = subgradient_verdict(
-        gradient,
-        np.concatenate([v.ravel() for v in live]),
-        np.concatenate([v.ravel() for v in mixed]),
-        np.concatenate([v.ravel() for v in truth]),
-        rng=np.random.default_rng(probe.seed),
-        tolerance=LIMIT * 2**-50 * max(rms(truth[i]), rms(hand[i])),
-    )
+    flat = lambda leaves: np.concatenate([v.ravel() for v in leaves])  # noqa: E731
+    judged = probe.problem.is_judged
+    # |p - t| has the subgradients (s, -s): leaves may be valid together and not alone.
+    together = [h if j else v for h, v, j in zip(hand, truth, judged)]
+    alone = [h if k == i else v for k, (h, v) in enumerate(zip(hand, truth))]
+    for claim in (together, alone):
+        found = subgradient_verdict(
+            gradient,
+            flat(live),
+            flat(claim),
+            flat(truth),
+            rng=np.random.default_rng(probe.seed),
+            tolerance=LIMIT * 2**-50 * max(rms(truth[i]), rms(hand[i])),
+        )
+        if found.valid:
+            break
     if not found.valid:
         return None
     low, high = found.interval

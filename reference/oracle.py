@@ -118,6 +118,15 @@ class Oracle:
         self.passes["truth"] += 1 + repeats
         return run(self._truth, live, rest, dys, seed, repeats)
 
+    def both(self, live, rest, dys) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Hand and truth from one program, without noise: cheap to compile."""
+        if self.eager:
+            return self.hand(live, rest, dys).value, self.truth(live, rest, dys).value
+        self.passes["hand"] += 1
+        self.passes["truth"] += 1
+        hand, truth = self._both(live, rest, dys)
+        return to_numpy(hand), to_numpy(truth)
+
     def inlined_truth(self, live, rest, dys, *, unstop: bool = False) -> list:
         """jax.vjp through the primals of custom derivatives, and past stop_gradient."""
         self.passes["truth"] += 1
@@ -174,27 +183,33 @@ class Oracle:
 
     @cached_property
     def _hand(self):
-        return jax.jit(with_noise(self._reading(self.functions.hand)))
+        return self._jit(with_noise(self._reading(self.functions.hand)))
 
     @cached_property
     def _truth(self):
-        return jax.jit(with_noise(pullback_of(self._reading(self.functions.primal))))
+        return self._jit(with_noise(pullback_of(self._reading(self.functions.primal))))
+
+    @cached_property
+    def _both(self):
+        truth = pullback_of(self._reading(self.functions.primal))
+        hand = self._reading(self.functions.hand)
+        return self._jit(lambda *args: (hand(*args), truth(*args)))
 
     @cached_property
     def _inlined(self):
         def program(unstop: bool):
             change = Change(widen=bool(self.leaks), inline=True, unstop=unstop)
-            return jax.jit(pullback_of(changed(self.functions.primal, change)))
+            return self._jit(pullback_of(changed(self.functions.primal, change)))
 
         return {unstop: program(unstop) for unstop in (False, True)}
 
     @cached_property
     def _forward_mode(self):
-        return jax.jit(self._reading(self.functions.forward_mode))
+        return self._jit(self._reading(self.functions.forward_mode))
 
     @cached_property
     def _primal(self):
-        return jax.jit(self._reading(self.functions.primal))
+        return self._jit(self._reading(self.functions.primal))
 
     @cached_property
     def _written(self):
@@ -216,7 +231,17 @@ class Oracle:
             noisy = Change(seed=seed + np.uint32(1))
             return changed(pullback_of(primal), noisy)(live, rest, dys)
 
-        return {"hand": jax.jit(hand), "truth": jax.jit(truth)}
+        return {"hand": self._jit(hand), "truth": self._jit(truth)}
+
+    def _jit(self, f: Callable) -> Callable:
+        """jax.jit; small programs without LLVM's passes, which cost more than they save.
+
+        Measured on 2 CPU cores: 0.11 s instead of 0.16 s for a layer norm's pullback.
+        """
+        leaves = (*self.functions.shape.leaves, *self.functions.shape.outputs)
+        small = sum(int(np.prod(v.shape)) for v in leaves) < 100_000
+        options = {"xla_backend_optimization_level": 0} if small else None
+        return jax.jit(f, compiler_options=options)
 
     def _reading(self, f: Callable) -> Callable:
         return changed(f, Change(widen=True)) if self.leaks else f

@@ -1,8 +1,8 @@
 """Run a traced function again with one thing about it changed.
 
 A jaxpr is a list of equations; `replay` evaluates them in order and recurses into the
-bodies of jit, scan, while, cond, checkpoint and custom derivatives. Four changes serve the
-oracle:
+bodies of jit, scan, while, cond, checkpoint and custom derivatives. Four changes serve
+the oracle:
 
     widen   every narrower float becomes float64, casts included: the function that was
             meant, with the rounding of its low-precision parts removed. A backward that

@@ -8,7 +8,9 @@ from reference.cotangents import generator, normal
 from reference.oracle import exact_arithmetic
 from reference.points import Point
 from reference.probe import REPEATS, Probe, lift
+from reference.problem import Problem
 from reference.replay import UNIT
+from reference.verdict import Verdict
 
 
 def rounding_ratio(
@@ -77,3 +79,36 @@ def quantised(leaves: list[np.ndarray], dtype) -> list[np.ndarray]:
     """Float leaves rounded to a dtype; complex ones as they are."""
     with np.errstate(over="ignore"):
         return [v if np.iscomplexobj(v) else v.astype(dtype) for v in leaves]
+
+
+IMPRECISE_FROM = 16.0
+
+
+def judge_rounding(probe: Probe, given: Point, findings, dtypes, x64: bool) -> None:
+    """IMPRECISE for the leaves that are right in float64 and lose digits below.
+
+    Args:
+        probe: Whose problem.
+        given: Its given point.
+        findings: One a live leaf; they are updated.
+        dtypes: The working dtypes; those of the arguments where None.
+        x64: Whether the user's JAX is in its 64-bit mode.
+    """
+    for dtype in dtypes or working_dtypes(probe.problem):
+        ratios = rounding_ratios(probe, given, dtype, x64)
+        for leaf, ratio in zip(findings, ratios):
+            leaf.rounding[str(np.dtype(dtype))] = ratio
+            if ratio > IMPRECISE_FROM and leaf.verdict is Verdict.RIGHT:
+                leaf.verdict = Verdict.IMPRECISE
+                leaf.sentence = (
+                    f"right in exact arithmetic, but in {np.dtype(dtype)} "
+                    f"{ratio:.3g} times as far from the truth as it may be"
+                )
+
+
+def working_dtypes(problem: Problem) -> list:
+    """The float dtypes of the arguments; float32 where they are float64."""
+    dtypes = {v.dtype for v in problem.live if not np.iscomplexobj(v)}
+    return sorted(
+        {np.dtype(np.float32) if d == np.float64 else d for d in dtypes}, key=str
+    )

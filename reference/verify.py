@@ -1,0 +1,161 @@
+"""From a subject to its report: the order of the checks, and what ends them early.
+
+1.  structure (reference.contract): a broken one is CONTRACT, and nothing else is said
+2.  MATH in float64 (reference.judge), or differences alone (reference.black_box)
+3.  circular truths (reference.circular), other shapes (reference.shapes)
+4.  behaviour (reference.contract): linear in dy, pure, the same under jit and vmap
+5.  ROUNDING in the working dtypes (reference.rounding)
+6.  for a wrong leaf, what the other witnesses say at its worst entry
+
+JAX's configuration is as before afterwards, also where something raises.
+"""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from reference.black_box import judge_black_box
+from reference.circular import judge_circular
+from reference.contract import Finding, behaviour_findings, structure_findings
+from reference.cotangents import generator, normal
+from reference.judge import Findings, judge_math, judge_shapes
+from reference.oracle import exact_arithmetic, oracle_for
+from reference.points import Point
+from reference.probe import Probe
+from reference.problem import ContractError, Problem, flatten
+from reference.report import Leaf, Report
+from reference.rounding import judge_rounding
+from reference.subject import Subject
+from reference.verdict import Verdict
+from reference.witnesses import leaf_with_witnesses
+
+
+def check_subject(
+    subject: Subject, *, seed: int = 0, dtypes: tuple | None = None
+) -> Report:
+    """Judge a subject; every entrance of reference.check ends here."""
+    start = time.perf_counter()
+    broken = sentences(structure_findings(subject))
+    if broken:
+        return Report(subject.name, {}, broken=broken, seed=seed)
+    try:
+        report = judge(subject, seed, dtypes)
+    except ContractError as error:
+        report = Report(subject.name, {}, broken=(str(error),), seed=seed)
+    return replace(report, seconds=time.perf_counter() - start)
+
+
+def judge(subject: Subject, seed: int, dtypes: tuple | None) -> Report:
+    """Steps 2 to 6."""
+    x64 = bool(jax.config.jax_enable_x64)
+    with exact_arithmetic():
+        problem = flatten(subject, output_of(subject))
+        oracle = differentiable(problem)
+        if oracle is None:
+            findings, notes = judge_black_box(problem, seed)
+            leaves = [plain_leaf(n, f) for n, f in judged(problem, findings)]
+            return assemble(subject, seed, leaves, (), notes)
+        before = dict(oracle.passes)
+        probe = Probe(problem, oracle, seed)
+        given = Point("given", problem.live, problem.rest)
+        findings, notes = judge_math(probe, given, subject.linear)
+        judge_circular(probe, given, findings, notes)
+        judge_shapes(probe, findings, notes)
+    contract = behaviour(probe)
+    judge_rounding(probe, given, findings, dtypes, x64)
+    with exact_arithmetic():
+        blame_nonlinear(problem, findings, contract)
+        leaves = [
+            leaf_with_witnesses(probe, name, i, findings[i])
+            for i, name in enumerate(problem.names)
+            if problem.is_judged[i]
+        ]
+    notes += [f"precision leak: {leak}" for leak in oracle.leaks]
+    counts = {k: oracle.passes[k] - before[k] for k in before}
+    return assemble(subject, seed, leaves, contract, notes, counts)
+
+
+def output_of(subject: Subject) -> Any:
+    """y at the given arguments.
+
+    Raises:
+        ContractError: y is not finite at the given arguments.
+    """
+    y = jax.tree.map(np.asarray, subject.forward(*subject.args)[0])
+    for v in jax.tree.leaves(y):
+        if np.issubdtype(v.dtype, np.inexact) and not np.isfinite(v).all():
+            raise ContractError(
+                "forward must return finite values at the given arguments, "
+                f"got {v.ravel()[~np.isfinite(v.ravel())][0]}"
+            )
+    return y
+
+
+def differentiable(problem: Problem):
+    """The oracle of a problem, or None where jax.vjp cannot be had of its forward."""
+    try:
+        oracle = oracle_for(problem.functions)
+        oracle.is_dead  # noqa: B018  Tracing the pullback tells.
+    except ContractError:
+        raise
+    except Exception:  # NumPy, callbacks, loops: whatever stops the trace.
+        return None
+    return oracle
+
+
+def behaviour(probe: Probe) -> list[Finding]:
+    """Step 4, under a normal cotangent in the output's own dtypes."""
+    dy = normal(probe.size, generator(probe.seed, 10))
+    dys = probe.split(dy)
+    return behaviour_findings(probe.problem.subject, probe.problem.shape.cotangent(dys))
+
+
+def blame_nonlinear(problem, findings: list[Findings], contract: list[Finding]) -> None:
+    """A leaf that is not linear in dy is WRONG, by the sentence that says how."""
+    for finding in contract:
+        for name, leaf in zip(problem.names, findings):
+            if finding.nonlinear and finding.leaf in (None, name):
+                leaf.verdict, leaf.sentence = Verdict.WRONG, finding.sentence
+
+
+def judged(problem: Problem, findings: list[Findings]) -> list[tuple[str, Findings]]:
+    """Names and findings of the leaves that have a cotangent."""
+    triples = zip(problem.names, findings, problem.is_judged)
+    return [(name, leaf) for name, leaf, is_judged in triples if is_judged]
+
+
+def plain_leaf(name: str, leaf: Findings) -> Leaf:
+    """A leaf of the report without entries of its own."""
+    return Leaf(
+        name,
+        leaf.verdict,
+        leaf.sentence,
+        units=leaf.units,
+        visible=leaf.visible,
+        exercised=leaf.exercised,
+        rounding=leaf.rounding,
+    )
+
+
+def assemble(subject, seed, leaves, contract, notes, counts=None) -> Report:
+    """The report."""
+    broken = sentences([f for f in contract if not f.nonlinear])
+    remarks = [f"{f.check}: {f.sentence}" for f in contract if not f.fatal]
+    counts = counts or {"hand": 0, "truth": 0}
+    return Report(
+        subject.name,
+        {leaf.name: leaf for leaf in leaves},
+        broken=broken,
+        notes=tuple(dict.fromkeys([*notes, *remarks])),
+        hand_passes=counts["hand"],
+        reference_passes=counts["truth"],
+        seed=seed,
+    )
+
+
+def sentences(findings: list[Finding]) -> tuple[str, ...]:
+    """What the fatal ones say."""
+    return tuple(f"{f.check}: {f.sentence}" for f in findings if f.fatal)
