@@ -20,8 +20,8 @@ On h_k = 10^-k each behaves like h^p, and the exponents tell what the point is:
     (4)  p = slope of log10 of the finest three of them against log10 h
 
 p ≥ 0.9 or silence is smooth, down to 0.15 Hölder, down to -0.15 a kink for o and
-singular for e (a slope that changes by as much in every decade has no limit), below that
-singular. Silence is a value below the floor
+singular for e (a slope that changes by as much in every decade has no limit), below
+that singular. Silence is a value below the floor
 
     (5)  o(h), e(h) ≤ 64 u |s| + noise of s,  v(h) ≤ 64 u |φ|
 
@@ -180,7 +180,7 @@ def dodge(
 
 
 class _Count(NamedTuple):
-    """One of (1) to (3): its exponent at the point, and how near a kink beside it is."""
+    """One of (1) to (3): its exponent at the point, and the distance of (6)."""
 
     exponent: float
     distance: float

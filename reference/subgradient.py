@@ -18,12 +18,13 @@ and with gradients V_s sampled at x + h d_s either side of (2) can be certified:
          unless a gradient not yet sampled reaches farther along w
 
 For convex φ the farthest one is met at x + h w, where the slope along w is the support
-function of (2); for concave φ at x - h w. The search looks at x ± h w and, for functions
-that are neither, at random beside them and beside the farthest yet; it adds what it
-finds to the samples and goes back to (3), until H is reached or eight rounds bring
-nothing farther. This is Wolfe's method for the nearest point, with φ as its oracle. If
-x ± h w were not themselves the farthest, φ is neither convex nor concave along w and a
-corner may have escaped: then (4) refutes only by more than half the range of ⟨V_s, w⟩.
+function of (2); for concave φ at x - h w. The search looks at x ± h w and, for
+functions that are neither, at random beside them and beside the farthest yet; it adds
+what it finds to the samples and goes back to (3), until H is reached or eight rounds
+bring nothing farther. This is Wolfe's method for the nearest point, φ its oracle.
+Where x ± h w are not themselves the farthest, φ is neither convex nor concave along w
+and a corner may have escaped: (4) then refutes only by more than half the range of
+⟨V_s, w⟩.
 
 (1) projects: on any subset G of the entries H_G must lie in the hull of the V_G. The
 subsets are the groups that move together, which keeps them small where φ sums many
@@ -32,9 +33,9 @@ independent kinks (the full hull of 50 relus has 2^50 corners):
     (5)  G_j = { i : V_i differs between x - h e_j, x and x + h e_j } and j itself
 
 Intervals of one-sided slopes do not decide. For max over a tie of three, a rule that
-hands dy to each passes every interval [0, dy], and is refuted along w = (1, 1, 1), where
-all gradients reach dy. For relu(x_1) - relu(x_2) along (1, 1) both one-sided slopes
-are 0, which the valid choice (1, 0) exceeds.
+hands dy to each passes every interval [0, dy], and is refuted along w = (1, 1, 1),
+where all gradients reach dy. For relu(x_1) - relu(x_2) along (1, 1) both one-sided
+slopes are 0, which the valid choice (1, 0) exceeds.
 
 Valid choices do not compose: relu(x) - relu(-x) is x, whose gradient is 1 at 0, where
 relu'(0) = 0 gives 0. Such a rule is refuted here, and rightly, though each part is
@@ -59,7 +60,7 @@ class Subgradient:
 
     Attributes:
         valid: False is refuted.
-        proven: Whether `valid` is certain: (3) holds on every group, or (4) refutes.
+        proven: Whether the search came to its end: (3) on every group, or (4).
         interval: What the gradients nearby have at `index`, least and greatest.
         hand: The claim at `index`.
         autodiff: Autodiff's choice at `index`.
@@ -97,8 +98,8 @@ def subgradient_verdict(
             per entry.
 
     Returns:
-        The judgement, after at most 300 gradients. Valid without proof is in doubt: they
-        ran out, φ is too entangled, or none of them is finite; the reason says which.
+        The judgement, after at most 300 gradients. Valid without proof is in doubt:
+        they ran out, φ is too entangled, or none of them is finite.
 
     Example:
         >>> def gradient(x):
@@ -185,10 +186,11 @@ class _Around:
         return np.concatenate([normal, -normal, ramp, -ramp])
 
     def look(self, moves: np.ndarray) -> np.ndarray:
-        """The gradients at x + h moves, one a row."""
+        """The gradients at x + h moves, one a row; NaN where they are not finite."""
         self.calls += len(moves)
         points = self.x + self.h * moves
-        return np.array([np.asarray(self.gradient(p), np.float64) for p in points])
+        found = np.array([np.asarray(self.gradient(p), np.float64) for p in points])
+        return np.where(np.isfinite(found), found, np.nan)
 
     def suspects(self, hand: np.ndarray, differing: np.ndarray) -> np.ndarray:
         """The differing entries, farthest outside the samples first."""
@@ -230,40 +232,36 @@ class _Around:
         return bool((abs(apart) <= self.slack[union]).all())  # (3)
 
     def outside(self, group: np.ndarray, hand: np.ndarray) -> np.ndarray | None:
-        """The w of (4) that refutes hand on a group of entries; None where none does."""
-        slack, stalled = self.slack[group], 0
-        while True:
+        """The w of (4) that refutes hand on a group of entries, or None."""
+        slack, stalled, straight = self.slack[group], 0, -np.inf
+        while self.calls <= CALLS - 8:
             rows = self.finite(group)
-            if not len(rows) or self.calls > CALLS - 8:
-                self.weak = True
-                return None
+            if not len(rows):
+                break
             w = hand - _nearest(rows, hand)  # (3)
-            reach = (rows @ w).max()
-            if hand @ w - reach <= abs(w) @ slack:  # (4)
+            along = rows @ w
+            excess = hand @ w - along.max()  # (4)
+            if excess <= abs(w) @ slack:
                 return None
-            excess = hand @ w - reach
-            if stalled == 8 and (straight < reach - excess / 100):
-                excess -= np.ptp(rows @ w) / 2
             if stalled == 8:
-                self.weak |= not excess > 0
-                return w if excess > 0 else None
-            self.towards(group, w, rows @ w)
+                if along.max() - straight <= excess / 100 or excess > np.ptp(along) / 2:
+                    return w
+                break
+            self.towards(group, w, along)
             added = self.samples[-8:, group] @ w
             straight = np.nanmax(added[:2], initial=-np.inf)
-            farther = np.nanmax(added, initial=-np.inf) > reach + 1e-3 * excess
+            farther = np.nanmax(added, initial=-np.inf) > along.max() + 1e-3 * excess
             stalled = 0 if farther else stalled + 1
+        self.weak = True
+        return None
 
     def towards(self, group: np.ndarray, w: np.ndarray, reach: np.ndarray) -> None:
-        """Sample x ± h w, blurred so that no tie is left, and beside the farthest yet."""
+        """Sample x ± h w, blurred against ties, and beside the farthest yet."""
         normal = self.rng.standard_normal
         unit = w / abs(w).max()
+        random = normal((2, unit.size))
         straight = np.zeros((4, self.x.size))
-        straight[:, group] = [
-            unit,
-            -unit,
-            normal(unit.shape) + unit,
-            normal(unit.shape),
-        ]
+        straight[:, group] = [unit, -unit, unit + random[0], random[1]]
         straight[:, group] *= self.h[group].min() / self.h[group]
         best = self.moves[self.is_finite(group)][reach.argmax()]
         widths = np.array([[0.1], [0.2], [0.4], [0.8]])
