@@ -38,6 +38,8 @@ for h < δ. Its mark is a fall out of a plateau:
 A smooth function falls by 10, 100 (or, with low derivatives zero, by more, but then in
 every decade). So δ ≤ h_k, which is the distance reported, and 1e-3 is the farthest that
 can be told from mere curvature.
+
+Which gradients are valid at such a point: `reference.subgradient`.
 """
 
 from collections.abc import Callable
@@ -46,6 +48,17 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+
+from reference.subgradient import Subgradient, subgradient_verdict
+
+__all__ = [
+    "Kink",
+    "Subgradient",
+    "dodge",
+    "gap_exponent",
+    "secants",
+    "subgradient_verdict",
+]
 
 UNIT = 2.0**-53
 FINEST = 12
@@ -158,8 +171,8 @@ def dodge(
 
     Returns:
         x with the kinky coordinates, and no others, moved by one to two times
-        max(10 distance, 1e-3 of their size); None after 16 tries, where a function has
-        kinks everywhere.
+        max(10 distance, 1e-3 of their size or of the usual size in x); None after 16
+        tries, where a function has kinks everywhere.
 
     Example:
         >>> x = np.array([0.0, 0.5])
@@ -167,8 +180,8 @@ def dodge(
         >>> bool(moved[0] != 0), float(moved[1])
         (True, 0.5)
     """
-    rms = np.sqrt(np.mean(x**2)) if x.size else 0.0
-    step = np.maximum(10 * distance, 1e-3 * np.where(x, abs(x), rms or 1.0))
+    size = np.maximum(abs(x), np.sqrt(np.mean(x**2))) if x.any() else 1.0
+    step = np.maximum(10 * distance, 1e-3 * size)
     moved, kinky = x, is_kinky(x)
     for _ in range(16):
         if not kinky.any():

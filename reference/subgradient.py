@@ -39,7 +39,8 @@ slopes are 0, which the valid choice (1, 0) exceeds.
 
 Valid choices do not compose: relu(x) - relu(-x) is x, whose gradient is 1 at 0, where
 relu'(0) = 0 gives 0. Such a rule is refuted here, and rightly, though each part is
-valid. Kinks nearer to x than 2^-40 of its size count as being at x.
+valid. An entry that is the same all around, and along its own axis, has no kink, and
+nothing but that value is valid. Kinks nearer than 2^-40 of the size of x count as at x.
 """
 
 from collections.abc import Callable
@@ -142,6 +143,10 @@ def subgradient_verdict(
 def _search(around: "_Around", hand, autodiff, differing) -> tuple | None:
     """The group and the w of (4) that refute hand."""
     suspects = around.suspects(hand, differing)
+    worst = suspects[:1]
+    away = hand[worst] - around.samples[0, worst]
+    if (abs(away) > around.slack[worst]).all() and around.flat(int(worst[0])):
+        return worst, away
     groups = around.groups(suspects, hand, autodiff)
     missed = np.setdiff1d(suspects, np.concatenate(groups)).size
     if not missed and around.reaches(groups, hand):
@@ -163,15 +168,18 @@ class _Around:
     def __init__(self, gradient, x, rng, tolerance, differing):
         self.gradient, self.x, self.rng, self.calls = gradient, x, rng, 0
         self.weak = False
-        size = np.where(x, abs(x), np.sqrt(np.mean(x**2)) or 1.0)
+        size = np.maximum(abs(x), np.sqrt(np.mean(x**2)) / 256) if x.any() else 1.0
         found = {}
         for power in (-30, -40):
-            self.h, self.blur = size * 2.0**power, 2.0 ** (-46 - power)
+            self.h, self.blur = (
+                size * 2.0**power * np.ones(x.size),
+                2.0 ** (-46 - power),
+            )
             moves = self.all_round()
             found[power] = moves, self.look(moves)
         coarse, fine = (np.ptp(v, axis=0)[differing] for _, v in found.values())
         if not (fine < coarse / 2).any():  # No kink between the two, beside x.
-            self.h, self.blur = size * 2.0**-30, 2.0**-16
+            self.h, self.blur = self.h * 2.0**10, 2.0**-16
             found[-40] = map(np.concatenate, zip(*found.values()))
         self.moves, self.samples = found[-40]
         shorter = self.look(moves[:4] / 2) - self.look(moves[:4])
@@ -197,6 +205,16 @@ class _Around:
         low, high = self.samples.min(axis=0), self.samples.max(axis=0)
         order = np.argsort(-np.maximum(low - hand, hand - high), stable=True)
         return order[differing[order]]
+
+    def flat(self, j: int) -> bool:
+        """Whether entry j has no kink: neither around x nor, moved alone, along e_j."""
+        e = np.zeros((2, self.x.size))
+        e[:, j] = 1, -1
+        for moves in self.blurred(e), self.rng.standard_normal((24, self.x.size)):
+            self.add(moves)
+            if not np.ptp(self.samples[:, j]) <= self.slack[j]:
+                return False
+        return True
 
     def groups(self, entries, hand, autodiff) -> list[np.ndarray]:
         """Equation (5) for the first entries; samples what it learns of hand's choices.
