@@ -316,8 +316,9 @@ def _nearest(rows: np.ndarray, point: np.ndarray) -> np.ndarray:
     rows = np.unique(rows, axis=0)
     away = rows - point
     c = abs(away).max() or 1.0
-    system = np.concatenate([away.T, np.full((1, len(rows)), c)])
-    target = np.append(np.zeros(point.size), c)
+    short = np.linalg.qr(away.T, mode="r")  # Of the same products as P.
+    system = np.concatenate([short, np.full((1, len(rows)), c)])
+    target = np.append(np.zeros(len(short)), c)
     weights, _ = nnls(system, target, maxiter=100 * len(rows))
     return weights @ rows / weights.sum()
 
