@@ -41,16 +41,13 @@ def linearity_findings(case: Case) -> list[Finding]:
     """A finding for each leaf that is not linear in dy, by the first law it breaks."""
     args, dy, other = case.subject.args, case.dy, case.other_dy
     base, second = case.run(args, dy), case.run(args, other)
-    opposite = case.run(args, _combine(dy, other, -1.0, 0.0))
-    broken = {
-        k: "dependence" for k in base if _ignores(base[k], second[k], opposite[k])
-    }
+    broken = {k: "dependence" for k in base if _ignores(base[k], second[k])}
     noise = {}
 
-    def judge(law: str, a: float, b: float, got: dict | None = None) -> None:
-        got = got or case.run(args, _combine(dy, other, a, b))
+    def judge(law: str, combination: list, a: float, b: float) -> None:
+        got = case.run(args, combination)
         for k in base.keys() - broken.keys():
-            wanted = np.asarray(a * wide(base[k]) + b * wide(second[k]))
+            wanted = a * wide(base[k]) + b * wide(second[k])
             gap = distance(wide(got[k]), wanted)
             if gap == 0:
                 continue
@@ -61,12 +58,12 @@ def linearity_findings(case: Case) -> list[Finding]:
             if gap > limit:
                 broken[k] = law
 
-    judge("zero", 0.0, 0.0)  # (2)
-    judge("oddness", -1.0, 0.0, opposite)  # (3)
+    judge("zero", _combine(dy, other, 0, 0), 0, 0)  # (2)
+    judge("oddness", _combine(dy, other, -1, 0), -1, 0)  # (3)
     power = exponent(case.epsilon, [*dy, *base.values()])
     for scale in (2.0**power, 2.0**-power):
-        judge("homogeneity", scale, 0.0)  # (4)
-    judge("linearity", A, B)  # (5)
+        judge("homogeneity", _combine(dy, other, scale, 0), scale, 0)  # (4)
+    judge("linearity", _combine(dy, other, A, B), A, B)  # (5)
     if len(dy) > 1:
         for k in _split_outputs(case, base, noise) - broken.keys():
             broken[k] = "symbolic zero"
@@ -75,10 +72,9 @@ def linearity_findings(case: Case) -> list[Finding]:
     ]
 
 
-def _ignores(first: np.ndarray, *others: np.ndarray) -> bool:
+def _ignores(first: np.ndarray, second: np.ndarray) -> bool:
     """Whether equation (1) is broken."""
-    same = all(np.array_equal(first, v, equal_nan=True) for v in others)  # (1)
-    return same and largest(first) > 0
+    return largest(first) > 0 and np.array_equal(first, second, equal_nan=True)  # (1)
 
 
 def _combine(dy: list, other: list, a: float, b: float) -> list:
@@ -91,7 +87,7 @@ def _split_outputs(case: Case, base: dict, noise: dict) -> set[str]:
     for j in range(len(case.dy)):
         only = [v if i == j else np.zeros_like(v) for i, v in enumerate(case.dy)]
         for k, v in case.run(case.subject.args, only).items():
-            total[k] = np.asarray(total[k] + wide(v))  # (6)
+            total[k] = total[k] + wide(v)  # (6)
     if not noise:
         noise.update(case.noise(base, case.subject.args, case.dy, move=False))
     return {

@@ -12,7 +12,7 @@ A program that calls back into Python, or a hand-written kernel, proves nothing.
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -48,8 +48,7 @@ def signature(subject: Subject, args: Any) -> tuple:
     leaves, tree = jax.tree.flatten(args)
     types = [(type_of(v), isinstance(v, jax.Array)) for v in leaves]
     settings = jax.config.jax_enable_x64, jax.config.jax_numpy_dtype_promotion
-    functions = subject.forward, subject.backward, subject.names, subject.frozen
-    key = *functions, settings, tree
+    key = (subject.forward, subject.backward, subject.names, settings, tree)
     return *key, tuple((t.shape, t.dtype, t.weak_type, j) for t, j in types)
 
 
@@ -90,12 +89,12 @@ def unused_inputs(closed: core.ClosedJaxpr) -> list[bool]:
 
 
 def _equations(jaxpr: core.Jaxpr, names: dict) -> tuple:
-    equations, inputs_and_constants = [], len(names)
+    equations = []
     for eqn in jaxpr.eqns:
         params = tuple((k, _param(v)) for k, v in sorted(eqn.params.items()))
         inputs = tuple(_atom(v, names) for v in eqn.invars)
         for v in eqn.outvars:
-            names[v] = ("v", len(names) - inputs_and_constants)
+            names[v] = ("v", len(names))
         types = tuple(str(v.aval) for v in eqn.outvars)
         equations.append((eqn.primitive.name, params, inputs, types))
     return tuple(equations), tuple(_atom(v, names) for v in jaxpr.outvars)
@@ -141,12 +140,10 @@ def is_opaque(closed: core.ClosedJaxpr) -> bool:
 
 def narrowest_epsilon(closed: core.ClosedJaxpr) -> float:
     """The largest spacing at 1 of the float dtypes that the program computes in."""
-    computed = (v for e in all_equations(closed.jaxpr) for v in e.outvars)
-    avals = (v.aval for v in (*closed.jaxpr.invars, *computed))
-    return epsilon_of({a.dtype for a in avals if hasattr(a, "dtype")})
-
-
-def epsilon_of(dtypes: Iterable) -> float:
-    """The largest spacing at 1 of the floats among some dtypes; float64's if none."""
-    floats = [d for d in dtypes if jax.numpy.issubdtype(d, np.inexact)]
-    return max([float(jax.numpy.finfo(d).eps) for d in floats], default=2.0**-52)
+    dtypes = {
+        v.aval.dtype
+        for e in all_equations(closed.jaxpr)
+        for v in e.outvars
+        if hasattr(v.aval, "dtype") and jax.numpy.issubdtype(v.aval.dtype, np.inexact)
+    }
+    return max([float(jax.numpy.finfo(d).eps) for d in dtypes], default=2.0**-52)
