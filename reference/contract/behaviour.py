@@ -1,13 +1,12 @@
 """Item by item, what running a subject can show of its contract."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 
-from reference.contract.case import Case, cast, lift, make_case, settings
+from reference.contract.case import Case, cast, lift, make_case
 from reference.contract.finding import CANNOT_TRACE, Finding, leak
 from reference.contract.leaves import is_float, leaf_names, own, type_of
 from reference.contract.linearity import linearity_findings
@@ -15,14 +14,13 @@ from reference.contract.program import remembered, signature
 from reference.contract.proof import UNSEEN, Proof, abstract, prove, trace_forward
 from reference.contract.purity import purity_findings
 from reference.contract.transforms import primal_findings, transform_findings
+from reference.oracle import exact_arithmetic
 from reference.subject import Subject
 
 UNTRACED = Proof(frozenset({"purity"}), (), frozenset(), UNSEEN)
 
 
-def behaviour_findings(
-    subject: Subject, dy: Any, primal: Callable | None = None
-) -> list[Finding]:
+def behaviour_findings(subject: Subject, dy: Any) -> list[Finding]:
     """Judge linearity in dy, purity and the behaviour under transformations.
 
     What can be traced is lifted to float64; where that fails it is judged in the
@@ -32,7 +30,6 @@ def behaviour_findings(
     Args:
         subject: One without fatal structure findings.
         dy: A cotangent of forward's y; its leaves for integers of y are ignored.
-        primal: The function whose value forward's y claims to be, if there is one.
 
     Returns:
         The findings. One on purity is the only fatal one, since it spoils the rest.
@@ -41,7 +38,7 @@ def behaviour_findings(
     if subject.traceable:
         for to_float64 in (True, False):
             try:
-                return _judge_traced(subject, dy, primal, to_float64)
+                return _judge_traced(subject, dy, to_float64)
             except CANNOT_TRACE:
                 break
             except jax.errors.UnexpectedTracerError:
@@ -51,13 +48,11 @@ def behaviour_findings(
                     raise
     args = own(subject.args, to_jax=subject.traceable)
     subject = replace(subject, args=args, traceable=False)
-    return _judge(make_case(subject, dy, UNTRACED.epsilon), UNTRACED, primal)
+    return _judge(make_case(subject, dy, UNTRACED.epsilon), UNTRACED)
 
 
-def _judge_traced(
-    given: Subject, dy: list, primal: Callable | None, to_float64: bool
-) -> list[Finding]:
-    with settings(to_float64):
+def _judge_traced(given: Subject, dy: list, to_float64: bool) -> list[Finding]:
+    with exact_arithmetic(to_float64 or jax.config.jax_enable_x64):
         subject = replace(
             given, args=lift(given.args) if to_float64 else own(given.args, True)
         )
@@ -65,8 +60,11 @@ def _judge_traced(
         proof, types = remembered(key, lambda: _prove(subject))
         dy = [cast(v, t) for v, t in zip(dy, types, strict=True)]
         case = make_case(subject, dy, proof.epsilon)
-        findings = _judge(case, proof, primal)
-    return findings + _unused(given, proof.unused)
+        findings = _judge(case, proof)
+    if not proof.unused:
+        return findings
+    key = ("unused", signature(given, given.args))
+    return findings + remembered(key, lambda: _unused(given, proof.unused))
 
 
 def _prove(subject: Subject) -> tuple[Proof, list]:
@@ -75,7 +73,7 @@ def _prove(subject: Subject) -> tuple[Proof, list]:
     return prove(subject, types), types
 
 
-def _judge(case: Case, proof: Proof, primal: Callable | None) -> list[Finding]:
+def _judge(case: Case, proof: Proof) -> list[Finding]:
     findings = list(proof.findings)
     if "purity" in proof.unproven:
         impure = purity_findings(case)
@@ -87,15 +85,13 @@ def _judge(case: Case, proof: Proof, primal: Callable | None) -> list[Finding]:
     if any(f.fatal for f in findings):
         return findings
     findings += transform_findings(case, proof.unproven)
-    if primal is not None:
-        findings += primal_findings(case, primal)
+    if case.subject.primal is not None:
+        findings += primal_findings(case)
     return findings
 
 
 def _unused(given: Subject, names: frozenset[str]) -> list[Finding]:
     """A note with the bytes that each unused residual takes in the caller's dtypes."""
-    if not names:
-        return []
     _, _, residuals = trace_forward(given, abstract(given.args))
     leaves = zip(leaf_names(("residuals",), (residuals,)), jax.tree.leaves(residuals))
     return [

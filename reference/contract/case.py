@@ -11,9 +11,8 @@ a 16-bit type, of which 2^10 would be more than the leaf). Measured on the regis
 float64, worst over all rules: see tests/reference/test_contract_right.py.
 """
 
-import random
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +82,7 @@ def pullback(subject: Subject) -> Callable[[tuple, list], tuple[list, dict]]:
         y, residuals = subject.forward(*args)
         cotangents = subject.backward(residuals, full_cotangent(y, dy))
         floats = [v for v in jax.tree.leaves(y) if is_float(v)]
-        return floats, float_cotangents(subject.names, args, cotangents)
+        return floats, float_cotangents(subject, args, cotangents)
 
     return y_and_cotangents
 
@@ -114,7 +113,7 @@ def shake(tree: Any, size: float, rng: np.random.Generator) -> Any:
     return jax.tree.map(move, tree)
 
 
-def cast(value: np.ndarray, like: np.ndarray) -> np.ndarray:
+def cast(value: Any, like: Any) -> np.ndarray:
     """`value` in the dtype of `like`."""
     return np.asarray(value).astype(like.dtype)
 
@@ -126,7 +125,7 @@ def largest(leaf: np.ndarray) -> float:
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:
-    """The largest |a − b| where b is finite; infinite where a is not or a shape differs."""
+    """The largest |a − b| where b is finite; infinite where a is not."""
     if a.shape != b.shape:
         return float("inf")
     a, b = wide(a), wide(b)
@@ -152,37 +151,23 @@ def lift(args: Any) -> Any:
 
 
 @contextmanager
-def settings(to_float64: bool) -> Iterator[None]:
-    """JAX as the comparisons need it; the caller's configuration comes back."""
-    with ExitStack() as stack:
-        if to_float64:
-            stack.enter_context(jax.enable_x64(True))
-            stack.enter_context(jax.numpy_dtype_promotion("standard"))
-        stack.enter_context(jax.default_matmul_precision("highest"))
-        stack.enter_context(jax.debug_key_reuse(False))
-        stack.enter_context(jax.debug_nans(False))
-        stack.enter_context(jax.debug_infs(False))
-        yield
-
-
-@contextmanager
 def watched_randomness() -> Iterator[list[str]]:
-    """The names of the global generators that the block advanced; they are set back."""
-    changed: list[str] = []
-    python, numpy = random.getstate(), np.random.get_state(legacy=False)
-    before = _comparable(numpy)
+    """Whether the block advanced numpy.random's global generator, which is set back.
+
+    Python's own generator is not watched: beartype draws from it at every call of a
+    function whose annotations it checks.
+    """
+    advanced: list[str] = []
+    state = np.random.get_state(legacy=False)
+    before = _comparable(state)
     try:
-        yield changed
+        yield advanced
     finally:
-        if random.getstate() != python:
-            changed.append("random")
-            random.setstate(python)
         if _comparable(np.random.get_state(legacy=False)) != before:
-            changed.append("numpy.random")
-            np.random.set_state(numpy)
+            advanced.append("numpy.random")
+            np.random.set_state(state)
 
 
-def _comparable(state: dict) -> tuple:
-    """NumPy's generator state as a value that can be compared."""
+def _comparable(state: Any) -> tuple:
     inner = state["state"]
     return inner["key"].tobytes(), inner["pos"], state["has_gauss"], state["gauss"]

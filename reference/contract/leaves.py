@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr
 
+from reference.subject import Subject
+
 
 def type_of(leaf: Any) -> jax.ShapeDtypeStruct:
     """Shape and dtype of an array, a tracer or a Python number.
@@ -32,7 +34,7 @@ def is_float(leaf: Any) -> bool:
 def leaf_names(names: tuple[str, ...], args: tuple) -> list[str]:
     """What messages call the cotangent of each leaf: "dparams.weight", "dx"."""
     return [
-        ".".join(part for part in (name, keystr(p, simple=True, separator=".")) if part)
+        name + keystr(p)
         for name, arg in zip(names, args, strict=True)
         for p, _ in jax.tree.leaves_with_path(arg)
     ]
@@ -61,15 +63,17 @@ def pair(arg: Any, cotangent: Any) -> list:
     return paired
 
 
-def float_cotangents(names: tuple[str, ...], args: tuple, cotangents: tuple) -> dict:
-    """From the name of each float leaf to its cotangent, where it is not None."""
-    leaves = jax.tree.leaves(args)
-    paired = [c for a, ct in zip(args, cotangents) for c in pair(a, ct)]
-    return {
-        name: c
-        for name, leaf, c in zip(leaf_names(names, args), leaves, paired, strict=True)
-        if c is not None and is_float(leaf)
-    }
+def float_cotangents(subject: Subject, args: tuple, cotangents: Any) -> dict:
+    """From the name of each float leaf to its cotangent, where it has one."""
+    named = {}
+    for i, (name, arg, cotangent) in enumerate(zip(subject.names, args, cotangents)):
+        if i in subject.frozen:
+            continue
+        leaves = zip(leaf_names((name,), (arg,)), jax.tree.leaves(arg))
+        for (leaf_name, leaf), c in zip(leaves, pair(arg, cotangent), strict=True):
+            if c is not None and is_float(leaf):
+                named[leaf_name] = c
+    return named
 
 
 def full_cotangent(y: Any, dy: list) -> Any:

@@ -41,11 +41,14 @@ def linearity_findings(case: Case) -> list[Finding]:
     """A finding for each leaf that is not linear in dy, by the first law it breaks."""
     args, dy, other = case.subject.args, case.dy, case.other_dy
     base, second = case.run(args, dy), case.run(args, other)
-    broken = {k: "dependence" for k in base if _ignores(base[k], second[k])}
+    opposite = case.run(args, _combine(dy, other, -1.0, 0.0))
+    broken = {
+        k: "dependence" for k in base if _ignores(base[k], second[k], opposite[k])
+    }
     noise = {}
 
-    def judge(law: str, combination: list, a: float, b: float) -> None:
-        got = case.run(args, combination)
+    def judge(law: str, a: float, b: float, got: dict | None = None) -> None:
+        got = got or case.run(args, _combine(dy, other, a, b))
         for k in base.keys() - broken.keys():
             wanted = a * wide(base[k]) + b * wide(second[k])
             gap = distance(wide(got[k]), wanted)
@@ -58,12 +61,12 @@ def linearity_findings(case: Case) -> list[Finding]:
             if gap > limit:
                 broken[k] = law
 
-    judge("zero", _combine(dy, other, 0, 0), 0, 0)  # (2)
-    judge("oddness", _combine(dy, other, -1, 0), -1, 0)  # (3)
+    judge("zero", 0.0, 0.0)  # (2)
+    judge("oddness", -1.0, 0.0, opposite)  # (3)
     power = exponent(case.epsilon, [*dy, *base.values()])
     for scale in (2.0**power, 2.0**-power):
-        judge("homogeneity", _combine(dy, other, scale, 0), scale, 0)  # (4)
-    judge("linearity", _combine(dy, other, A, B), A, B)  # (5)
+        judge("homogeneity", scale, 0.0)  # (4)
+    judge("linearity", A, B)  # (5)
     if len(dy) > 1:
         for k in _split_outputs(case, base, noise) - broken.keys():
             broken[k] = "symbolic zero"
@@ -72,9 +75,10 @@ def linearity_findings(case: Case) -> list[Finding]:
     ]
 
 
-def _ignores(first: np.ndarray, second: np.ndarray) -> bool:
+def _ignores(first: np.ndarray, *others: np.ndarray) -> bool:
     """Whether equation (1) is broken."""
-    return largest(first) > 0 and np.array_equal(first, second, equal_nan=True)  # (1)
+    same = all(np.array_equal(first, v, equal_nan=True) for v in others)  # (1)
+    return same and largest(first) > 0
 
 
 def _combine(dy: list, other: list, a: float, b: float) -> list:

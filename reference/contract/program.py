@@ -48,7 +48,8 @@ def signature(subject: Subject, args: Any) -> tuple:
     leaves, tree = jax.tree.flatten(args)
     types = [(type_of(v), isinstance(v, jax.Array)) for v in leaves]
     settings = jax.config.jax_enable_x64, jax.config.jax_numpy_dtype_promotion
-    key = (subject.forward, subject.backward, subject.names, settings, tree)
+    functions = subject.forward, subject.backward, subject.names, subject.frozen
+    key = *functions, settings, tree
     return *key, tuple((t.shape, t.dtype, t.weak_type, j) for t, j in types)
 
 
@@ -89,12 +90,12 @@ def unused_inputs(closed: core.ClosedJaxpr) -> list[bool]:
 
 
 def _equations(jaxpr: core.Jaxpr, names: dict) -> tuple:
-    equations = []
+    equations, inputs_and_constants = [], len(names)
     for eqn in jaxpr.eqns:
         params = tuple((k, _param(v)) for k, v in sorted(eqn.params.items()))
         inputs = tuple(_atom(v, names) for v in eqn.invars)
         for v in eqn.outvars:
-            names[v] = ("v", len(names))
+            names[v] = ("v", len(names) - inputs_and_constants)
         types = tuple(str(v.aval) for v in eqn.outvars)
         equations.append((eqn.primitive.name, params, inputs, types))
     return tuple(equations), tuple(_atom(v, names) for v in jaxpr.outvars)

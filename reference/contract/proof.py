@@ -210,15 +210,15 @@ def backward_of(subject: Subject, y: Any, residuals: Any) -> Callable:
             tree, [next(rest) if is_type(v) else v for v in leaves]
         )
         cotangents = subject.backward(full, full_cotangent(y, dy))
-        return float_cotangents(subject.names, subject.args, cotangents)
+        return float_cotangents(subject, subject.args, cotangents)
 
     return backward
 
 
-def outputs(subject: Subject, args: tuple, y: Any, cotangents: tuple) -> tuple:
+def outputs(subject: Subject, args: tuple, y: Any, cotangents: Any) -> tuple:
     """What is compared: the float leaves of y and the float cotangents."""
     floats = [v for v in jax.tree.leaves(y) if is_float(v)]
-    return floats, float_cotangents(subject.names, args, cotangents)
+    return floats, float_cotangents(subject, args, cotangents)
 
 
 def abstract(tree: Any, *lead: int) -> Any:

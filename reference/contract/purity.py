@@ -6,7 +6,7 @@ Called as they are, uncompiled, in the orders in which a hidden state would show
     repeatability   backward twice on one set of residuals
     stale           forward at x₁ and at x₂, then backward of each, in both orders
     mutation        arguments, residuals and dy keep their bytes, and are read-only
-    purity          the global generators of random and numpy.random do not advance
+    purity          the global generator of numpy.random does not advance
 
 The first that fails is named and ends the search: each would break the next.
 """
@@ -88,7 +88,7 @@ def _backward(case: Case, args: tuple, y: Any, residuals: Any) -> dict:
     cotangents = _guarded(
         "backward", case.subject.backward, ("residuals", "dy"), residuals, dy
     )
-    named = float_cotangents(case.subject.names, args, cotangents)
+    named = float_cotangents(case.subject, args, cotangents)
     return {k: np.array(v) for k, v in named.items()}
 
 

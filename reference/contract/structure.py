@@ -43,7 +43,7 @@ def structure_findings(subject: Subject) -> list[Finding]:
     Returns:
         The findings; behaviour_findings is for subjects with no fatal one.
     """
-    findings = argument_findings(subject.args)
+    findings = argument_findings(subject)
     if findings:
         return findings
     if not subject.traceable:
@@ -52,10 +52,10 @@ def structure_findings(subject: Subject) -> list[Finding]:
     return remembered(key, lambda: _call_findings(subject))
 
 
-def argument_findings(args: tuple) -> list[Finding]:
+def argument_findings(subject: Subject) -> list[Finding]:
     """The arguments must hold arrays, one of floats at least, and not be empty."""
     findings = []
-    for i, arg in enumerate(args):
+    for i, arg in enumerate(subject.args):
         if arg is None:
             findings.append(_bad_argument(f"args[{i}] is None"))
             continue
@@ -68,7 +68,8 @@ def argument_findings(args: tuple) -> list[Finding]:
                 findings.append(_bad_argument(f"{name} is a {kind}, not an array"))
     if findings:
         return findings
-    floats = [leaf for leaf in jax.tree.leaves(args) if is_float(leaf)]
+    judged = [a for i, a in enumerate(subject.args) if i not in subject.frozen]
+    floats = [leaf for leaf in jax.tree.leaves(judged) if is_float(leaf)]
     if not floats:
         what = "no argument has a float leaf, so there is no gradient to check"
         return [Finding("arguments", None, f"{what}: pass floats, not integers")]
@@ -121,7 +122,7 @@ def _findings_of_calls(subject: Subject, args: tuple) -> list[Finding]:
         raise
     except Exception as error:
         return [raised("backward", error)]
-    return backward_findings(subject.names, args, cotangents)
+    return backward_findings(subject, args, cotangents)
 
 
 def forward_findings(result: Any) -> list[Finding]:
@@ -146,16 +147,17 @@ def forward_findings(result: Any) -> list[Finding]:
     return []
 
 
-def backward_findings(
-    names: tuple[str, ...], args: tuple, cotangents: Any
-) -> list[Finding]:
+def backward_findings(subject: Subject, args: tuple, cotangents: Any) -> list[Finding]:
     """Backward must return one cotangent per argument, each like its argument."""
+    names = subject.names
     if not isinstance(cotangents, (tuple, list)) or len(cotangents) != len(args):
         wanted = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
         what = f"backward must return the tuple {wanted}, got {_describe(cotangents)}"
         return [Finding("arity", None, what)]
     findings = []
-    for name, arg, cotangent in zip(names, args, cotangents):
+    for i, (name, arg, cotangent) in enumerate(zip(names, args, cotangents)):
+        if i in subject.frozen:
+            continue
         try:
             paired = pair(arg, cotangent)
         except (ValueError, TypeError, KeyError):

@@ -38,9 +38,11 @@ def transform_findings(case: Case, clauses: frozenset[str]) -> list[Finding]:
     return findings
 
 
-def primal_findings(case: Case, primal: Callable) -> list[Finding]:
+def primal_findings(case: Case) -> list[Finding]:
     """Forward's y against the plain function it claims to be."""
-    plain = jax.jit(primal) if case.subject.traceable else primal
+    plain = (
+        jax.jit(case.subject.primal) if case.subject.traceable else case.subject.primal
+    )
     wanted = _floats(plain(*case.subject.args))
     y = _compiled_or_not(case)(case.subject.args, case.dy)[0]
     return _compare_y(case, _floats(y), wanted, "than the function's own value")
