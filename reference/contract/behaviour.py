@@ -7,10 +7,10 @@ import jax
 import numpy as np
 
 from reference.contract.case import Case, cast, lift, make_case
-from reference.contract.finding import CANNOT_TRACE, Finding, leak
+from reference.contract.finding import CANNOT_TRACE, Finding, raised
 from reference.contract.leaves import is_float, leaf_names, own, type_of
 from reference.contract.linearity import linearity_findings
-from reference.contract.program import remembered, signature
+from reference.contract.program import epsilon_of, remembered, signature
 from reference.contract.proof import UNSEEN, Proof, abstract, prove, trace_forward
 from reference.contract.purity import purity_findings
 from reference.contract.transforms import primal_findings, transform_findings
@@ -41,14 +41,15 @@ def behaviour_findings(subject: Subject, dy: Any) -> list[Finding]:
                 return _judge_traced(subject, dy, to_float64)
             except CANNOT_TRACE:
                 break
-            except jax.errors.UnexpectedTracerError:
-                return [leak()]
-            except Exception:
-                if not to_float64:
-                    raise
+            except Exception as error:
+                failure = raised("forward or backward", error)
+                if failure.check == "leak" or not to_float64:
+                    return [failure]
     args = own(subject.args, to_jax=subject.traceable)
     subject = replace(subject, args=args, traceable=False)
-    return _judge(make_case(subject, dy, UNTRACED.epsilon), UNTRACED)
+    dtypes = {type_of(v).dtype for v in jax.tree.leaves((args, dy))}
+    epsilon = max(UNTRACED.epsilon, epsilon_of(dtypes))
+    return _judge(make_case(subject, dy, epsilon), UNTRACED)
 
 
 def _judge_traced(given: Subject, dy: list, to_float64: bool) -> list[Finding]:

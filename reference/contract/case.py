@@ -152,22 +152,23 @@ def lift(args: Any) -> Any:
 
 @contextmanager
 def watched_randomness() -> Iterator[list[str]]:
-    """Whether the block advanced numpy.random's global generator, which is set back.
+    """Whether the block touched numpy.random's global generator, which is set back.
 
     Python's own generator is not watched: beartype draws from it at every call of a
     function whose annotations it checks.
     """
     advanced: list[str] = []
-    state = np.random.get_state(legacy=False)
-    before = _comparable(state)
+    callers = np.random.get_state()
+    np.random.seed(SALT)  # Not the caller's: code that seeds may have run already.
+    before = _comparable(np.random.get_state())
     try:
         yield advanced
     finally:
-        if _comparable(np.random.get_state(legacy=False)) != before:
+        if _comparable(np.random.get_state()) != before:
             advanced.append("numpy.random")
-            np.random.set_state(state)
+        np.random.set_state(callers)
 
 
 def _comparable(state: Any) -> tuple:
-    inner = state["state"]
-    return inner["key"].tobytes(), inner["pos"], state["has_gauss"], state["gauss"]
+    name, key, *rest = state
+    return name, key.tobytes(), *rest

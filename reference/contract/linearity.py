@@ -50,7 +50,7 @@ def linearity_findings(case: Case) -> list[Finding]:
     def judge(law: str, a: float, b: float, got: dict | None = None) -> None:
         got = got or case.run(args, _combine(dy, other, a, b))
         for k in base.keys() - broken.keys():
-            wanted = a * wide(base[k]) + b * wide(second[k])
+            wanted = np.asarray(a * wide(base[k]) + b * wide(second[k]))
             gap = distance(wide(got[k]), wanted)
             if gap == 0:
                 continue
@@ -91,7 +91,7 @@ def _split_outputs(case: Case, base: dict, noise: dict) -> set[str]:
     for j in range(len(case.dy)):
         only = [v if i == j else np.zeros_like(v) for i, v in enumerate(case.dy)]
         for k, v in case.run(case.subject.args, only).items():
-            total[k] = total[k] + wide(v)  # (6)
+            total[k] = np.asarray(total[k] + wide(v))  # (6)
     if not noise:
         noise.update(case.noise(base, case.subject.args, case.dy, move=False))
     return {

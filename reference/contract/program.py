@@ -12,7 +12,7 @@ A program that calls back into Python, or a hand-written kernel, proves nothing.
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -141,10 +141,12 @@ def is_opaque(closed: core.ClosedJaxpr) -> bool:
 
 def narrowest_epsilon(closed: core.ClosedJaxpr) -> float:
     """The largest spacing at 1 of the float dtypes that the program computes in."""
-    dtypes = {
-        v.aval.dtype
-        for e in all_equations(closed.jaxpr)
-        for v in e.outvars
-        if hasattr(v.aval, "dtype") and jax.numpy.issubdtype(v.aval.dtype, np.inexact)
-    }
-    return max([float(jax.numpy.finfo(d).eps) for d in dtypes], default=2.0**-52)
+    computed = (v for e in all_equations(closed.jaxpr) for v in e.outvars)
+    avals = (v.aval for v in (*closed.jaxpr.invars, *computed))
+    return epsilon_of({a.dtype for a in avals if hasattr(a, "dtype")})
+
+
+def epsilon_of(dtypes: Iterable) -> float:
+    """The largest spacing at 1 of the floats among some dtypes; float64's if none."""
+    floats = [d for d in dtypes if jax.numpy.issubdtype(d, np.inexact)]
+    return max([float(jax.numpy.finfo(d).eps) for d in floats], default=2.0**-52)

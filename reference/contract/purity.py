@@ -31,8 +31,8 @@ REPAIR = {
 }
 
 
-class _Mutation(Exception):
-    """Raised where a function wrote into what it was given."""
+class _Stop(Exception):
+    """Ends the search with its only argument, a finding."""
 
 
 def purity_findings(case: Case) -> list[Finding]:
@@ -40,10 +40,8 @@ def purity_findings(case: Case) -> list[Finding]:
     with watched_randomness() as advanced, np.errstate(all="ignore"):
         try:
             findings = _state_findings(case)
-        except _Mutation as error:
-            findings = [Finding("mutation", None, str(error))]
-        except Exception as error:
-            findings = [raised("forward or backward, called again,", error)]
+        except _Stop as stop:
+            findings = [stop.args[0]]
     if advanced and not any(f.fatal for f in findings):
         findings.append(draws(advanced))
     return findings
@@ -71,7 +69,7 @@ def _state_findings(case: Case) -> list[Finding]:
 def _differs(case: Case, check: str, got: dict, wanted: dict) -> Finding:
     """Fatal beyond rounding; a note where only the last bits differ."""
     worst = [
-        k for k in wanted if distance(got[k], wanted[k]) > case.allowed(wanted[k], 0)
+        k for k in wanted if distance(got[k], wanted[k]) > case.allowed(wanted[k], 0.0)
     ]
     if worst:
         return Finding(check, None, REPAIR[check])
@@ -104,25 +102,31 @@ def _guarded(who: str, f, what: tuple[str, ...], *inputs) -> Any:
     flags = [v.flags.writeable for _, v in arrays]
     for _, v in arrays:
         v.flags.writeable = False
-    refused = False
     try:
-        result = f(*inputs)
-    except ValueError as error:
-        if "read-only" not in str(error):
-            raise
-        refused = True
+        try:
+            result = f(*inputs)
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            _set_writable(arrays, flags)
+            result = f(*inputs)
+    except Exception as error:
+        raise _Stop(raised(who, error)) from None
     finally:
-        restore = sorted(
-            zip(arrays, flags), key=lambda item: item[0][1].base is not None
-        )
-        for (_, v), flag in restore:  # The owner first: a view may not precede it.
-            v.flags.writeable = flag
-    if refused:
-        result = f(*inputs)
+        _set_writable(arrays, flags)
     for (name, v), bytes_before in zip(arrays, before):
         if v.tobytes() != bytes_before:
-            raise _Mutation(REPAIR["mutation"].format(who, name))
+            what = REPAIR["mutation"].format(who, name)
+            raise _Stop(Finding("mutation", None, what))
     return result
+
+
+def _set_writable(arrays: list, flags: list) -> None:
+    """Set the flags again, owners first: a view may not precede its owner."""
+    for (_, v), flag in sorted(
+        zip(arrays, flags), key=lambda a: a[0][1].base is not None
+    ):
+        v.flags.writeable = flag
 
 
 def _floats(y: Any) -> dict:

@@ -28,6 +28,7 @@ from reference.contract.leaves import (
     type_of,
 )
 from reference.contract.program import remembered, signature
+from reference.oracle import exact_arithmetic
 from reference.subject import Subject
 
 
@@ -46,10 +47,11 @@ def structure_findings(subject: Subject) -> list[Finding]:
     findings = argument_findings(subject)
     if findings:
         return findings
-    if not subject.traceable:
-        return _call_findings(subject)
-    key = ("structure", signature(subject, subject.args))
-    return remembered(key, lambda: _call_findings(subject))
+    with exact_arithmetic(jax.config.jax_enable_x64):
+        if not subject.traceable:
+            return _call_findings(subject)
+        key = ("structure", signature(subject, subject.args))
+        return remembered(key, lambda: _call_findings(subject))
 
 
 def argument_findings(subject: Subject) -> list[Finding]:

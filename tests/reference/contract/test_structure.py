@@ -241,7 +241,9 @@ def test_an_integer_leaf_of_another_shape_is_a_note():
 def test_a_key_takes_no_cotangent():
     key = jax.random.key(0)
     for cotangent in (None, np.zeros((), jax.dtypes.float0)):
-        s = r.subject(lambda x, k: (x, None), lambda _, dy: (dy, cotangent), X, key)
+        s = r.subject(
+            lambda x, k: (x, None), lambda _, dy, c=cotangent: (dy, c), X, key
+        )
         assert not structure_findings(s)
 
 
