@@ -1,0 +1,64 @@
+"""Softmax over the last axis: scores of classes become probabilities.
+
+b counts rows (any number of leading axes); i, j the n classes.
+
+    (1)  p_bi  = exp(z_bi - m_b) / Σ_j exp(z_bj - m_b)        m_b = max_j z_bj
+    (2)  dz_bi = p_bi (dp_bi - Σ_j p_bj dp_bj)
+
+(2): log p_bj = z_bj - log Σ_i exp z_bi, whose derivative in z_bi is δ_ij - p_bi, so
+∂p_bj/∂z_bi = p_bj (δ_ij - p_bi); applied to dp that is (2). The shift m_b cancels in
+(1) and has no part in (2): it keeps exp from overflowing.
+Invariants: every row of p sums to 1. Adding a constant to a row of z leaves p alone, so
+every row of dz sums to 0; adding one to a row of dp leaves dz alone, so under a
+cotangent of ones dz is 0 and a check with ones sees nothing.
+Limit: a score 88 (float32) or 709 (float64) below its row's largest has p = 0 and dz = 0:
+exp underflows, and XLA on a CPU flushes subnormals. A row that holds NaN or +inf, or
+-inf alone, is NaN.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from purefw.rule import Rule
+
+
+def softmax() -> Rule[tuple, Float[Array, "*b n"]]:
+    """The rule on z of shape (..., n), n ≥ 1; it keeps p, which is alive.
+
+    Raises:
+        ValueError: `forward` gets z without a class.
+
+    Example:
+        >>> p, residuals = softmax().forward((), jnp.array([[0.0, 0.0, 1e4]]))
+        >>> p
+        Array([[0., 0., 1.]], dtype=float32)
+    """
+    return Rule("softmax", init, forward, backward)
+
+
+def init(key: Key[Array, ""]) -> tuple:
+    """No parameters."""
+    del key
+    return ()
+
+
+def forward(
+    params: tuple, z: Float[Array, "*b n"]
+) -> tuple[Float[Array, "*b n"], Float[Array, "*b n"]]:
+    """Equation (1); the residual is p."""
+    del params
+    if z.ndim < 1 or z.shape[-1] < 1:
+        raise ValueError(
+            f"softmax: z must have shape (..., n) with n at least 1, got {z.shape}"
+        )
+    e = jnp.exp(z - jnp.max(z, axis=-1, keepdims=True))
+    p = e / jnp.sum(e, axis=-1, keepdims=True)  # (1)
+    return p, p
+
+
+def backward(
+    residuals: Float[Array, "*b n"], dp: Float[Array, "*b n"]
+) -> tuple[tuple, Float[Array, "*b n"]]:
+    """Equation (2)."""
+    p = residuals
+    return (), p * (dp - jnp.sum(p * dp, axis=-1, keepdims=True))  # (2)

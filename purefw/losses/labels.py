@@ -1,0 +1,68 @@
+"""What the losses on class labels share: the checks, and labels that name no class.
+
+A label is an integer in [0, n). Inside jit its value is unknown, so a label out of
+range cannot be an error there; it must not be a plausible number either. Both functions
+below make it NaN, which reaches the loss and the whole row of the gradient.
+"""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Integer, Shaped
+
+
+def check_labels(
+    who: str, what: str, scores: Float[Array, "..."], labels: Shaped[Array, "..."]
+) -> None:
+    """Raise ValueError unless labels are integers, one a row of scores, at least one.
+
+    Args:
+        who: The loss, for the message.
+        what: What it calls its scores: "prediction", "logits".
+        scores: Of shape (..., n).
+        labels: Of shape (...).
+    """
+    if scores.ndim < 1 or scores.size == 0:
+        raise ValueError(
+            f"{who}: {what} must have shape (..., n) and not be empty, "
+            f"got shape {scores.shape}"
+        )
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(f"{who}: target must be integer labels, got {labels.dtype}")
+    if labels.shape != scores.shape[:-1]:
+        raise ValueError(
+            f"{who}: target must have shape {scores.shape[:-1]}, one label a row of "
+            f"the {what} {scores.shape}, got {labels.shape}"
+        )
+
+
+def at_label(
+    values: Float[Array, "*b n"], labels: Integer[Array, "*b"]
+) -> Float[Array, "*b"]:
+    """The entry of each row that its label names; NaN where the label is out of range.
+
+    Example:
+        >>> at_label(jnp.array([[0.25, 0.75], [0.5, 0.5]]), jnp.array([1, -1]))
+        Array([0.75,  nan], dtype=float32)
+    """
+    labels = labels.astype(int)
+    known = (labels >= 0) & (labels < values.shape[-1])
+    column = jnp.where(known, labels, 0)[..., None]
+    picked = jnp.take_along_axis(values, column, axis=-1)[..., 0]
+    return jnp.where(known, picked, jnp.nan)
+
+
+def onehot(
+    labels: Integer[Array, "*b"], like: Float[Array, "*b n"]
+) -> Float[Array, "*b n"]:
+    """Rows of 0 with 1 at the label, shaped and typed as `like`; else rows of NaN.
+
+    Example:
+        >>> onehot(jnp.array([1, 2]), jnp.zeros((2, 2)))
+        Array([[ 0.,  1.],
+               [nan, nan]], dtype=float32)
+    """
+    labels = labels.astype(int)[..., None]
+    known = (labels >= 0) & (labels < like.shape[-1])
+    column = lax.broadcasted_iota(labels.dtype, like.shape, like.ndim - 1)
+    hit = (column == jnp.broadcast_to(labels, like.shape)).astype(like.dtype)
+    return jnp.where(jnp.broadcast_to(known, like.shape), hit, jnp.nan)
