@@ -11,9 +11,9 @@ b counts rows (any number of leading axes); i, j the n classes.
 Invariants: every row of p sums to 1. Adding a constant to a row of z leaves p alone, so
 every row of dz sums to 0; adding one to a row of dp leaves dz alone, so under a
 cotangent of ones dz is 0 and a check with ones sees nothing.
-Limit: a score 88 (float32) or 709 (float64) below its row's largest has p = 0 and dz = 0:
-exp underflows, and XLA on a CPU flushes subnormals. A row that holds NaN or +inf, or
--inf alone, is NaN.
+Limit: a score 88 (float32) or 709 (float64) below its row's largest has p = 0 and so
+dz = 0: exp underflows, and XLA on a CPU flushes subnormals. A row that holds NaN or
++inf, or -inf alone, is NaN.
 """
 
 import jax.numpy as jnp

@@ -8,8 +8,8 @@ e counts the n entries of the prediction; r is 1 for the sum and 1/n for the mea
 (2): only summand e of (1) holds prediction_e, and |u| has the slope sign u on each side
 of 0.
 Kink: where the prediction meets its target every value in [-r, r] dloss is a
-subgradient; the loss takes sign 0 = 0, the middle. Measured: autodiff of jnp.abs gives 1
-at 0.
+subgradient; the loss takes sign 0 = 0, the middle. Measured: autodiff of jnp.abs gives
+1 at 0.
 Invariant: an error's size does not matter to (2), so outliers pull no harder than
 others. NaN stays NaN.
 """

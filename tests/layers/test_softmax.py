@@ -1,0 +1,62 @@
+"""softmax keeps the promises of its derivation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from purefw.layers.softmax import softmax
+
+
+def _both(z, dp):
+    p, residuals = softmax().forward((), z)
+    return p, softmax().backward(residuals, dp)[1]
+
+
+def test_forward_is_that_of_jax(keys):
+    z = jax.random.normal(next(keys), (2, 5, 7))
+    p = softmax().forward((), z)[0]
+    np.testing.assert_allclose(p, jax.nn.softmax(z), rtol=1e-15)
+
+
+def test_rows_of_p_sum_to_one_and_rows_of_dz_to_zero(keys):
+    z, dp = jax.random.normal(next(keys), (2, 5, 7))
+    p, dz = _both(z, dp)
+    np.testing.assert_allclose(p.sum(axis=1), np.ones(5), rtol=1e-15)
+    assert jnp.abs(dz.sum(axis=1)).max() < 1e-15 < jnp.abs(dz).max()
+
+
+def test_adding_a_constant_to_a_row_changes_nothing(keys):
+    z, dp = jnp.round(8 * jax.random.normal(next(keys), (2, 5, 7)))
+    for a, b in zip(_both(z, dp), _both(z + 1024, dp)):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_cotangent_of_ones_gives_zero(keys):
+    z = jax.random.normal(next(keys), (5, 7))
+    assert jnp.abs(_both(z, jnp.ones((5, 7)))[1]).max() < 1e-15
+
+
+def test_tied_scores_share_the_probability():
+    p, dz = _both(jnp.zeros((1, 4)), jnp.array([[1.0, 2.0, 3.0, -4.0]]))
+    np.testing.assert_array_equal(p, jnp.full((1, 4), 0.25))
+    np.testing.assert_array_equal(dz, jnp.array([[0.125, 0.375, 0.625, -1.125]]))
+
+
+def test_extreme_scores_neither_overflow_nor_divide_by_zero():
+    z = jnp.array([[1e4, 0.0, -1e4], [-1e300, 1e300, 0.0], [0.0, -jnp.inf, -jnp.inf]])
+    p, dz = _both(z, jnp.array([[1.0, 2.0, 3.0]] * 3))
+    np.testing.assert_array_equal(p, jnp.array([[1.0, 0, 0], [0, 1, 0], [1, 0, 0]]))
+    np.testing.assert_array_equal(dz, jnp.zeros((3, 3)))
+
+
+@pytest.mark.parametrize("row", [[jnp.nan, 0], [jnp.inf, 0], [-jnp.inf, -jnp.inf]])
+def test_a_row_without_a_softmax_is_nan_and_its_neighbour_is_not(row):
+    p = softmax().forward((), jnp.array([row, [0.0, 0.0]]))[0]
+    assert jnp.isnan(p[0]).all() and (p[1] == 0.5).all()
+
+
+def test_no_class_is_refused():
+    message = r"softmax: z must have shape \(\.\.\., n\) with n at least 1, got \(3, 0\)"
+    with pytest.raises(ValueError, match=message):
+        softmax().forward((), jnp.zeros((3, 0)))
