@@ -47,9 +47,7 @@ def test_no_bias_has_no_cotangent(keys):
 @pytest.mark.parametrize("shape", [(5, 6), (7, 5), (6,)])
 def test_wrong_width_is_refused_with_both_shapes(shape, keys):
     rule = linear(7, 3)
-    with pytest.raises(
-        ValueError, match=r"linear: x must have shape \(\.\.\., 7\)"
-    ):
+    with pytest.raises(ValueError, match=r"linear: x must have shape \(\.\.\., 7\)"):
         rule.forward(rule.init(next(keys)), jnp.ones(shape))
 
 

@@ -57,6 +57,8 @@ def test_a_row_without_a_softmax_is_nan_and_its_neighbour_is_not(row):
 
 
 def test_no_class_is_refused():
-    message = r"softmax: z must have shape \(\.\.\., n\) with n at least 1, got \(3, 0\)"
+    message = (
+        r"softmax: z must have shape \(\.\.\., n\) with n at least 1, got \(3, 0\)"
+    )
     with pytest.raises(ValueError, match=message):
         softmax().forward((), jnp.zeros((3, 0)))
