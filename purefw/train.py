@@ -89,7 +89,10 @@ def train_step(
         The next state, and the loss before the step.
     """
     loss, dparams = gradient(state.params, x, target, key)
-    updates, optimiser_state = optimiser.update(dparams, state.optimiser, state.params)
+    with jax.numpy_dtype_promotion("standard"):  # Optax adds integers to floats.
+        updates, optimiser_state = optimiser.update(
+            dparams, state.optimiser, state.params
+        )
     return State(optax.apply_updates(state.params, updates), optimiser_state), loss
 
 

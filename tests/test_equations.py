@@ -1,8 +1,8 @@
 """The equations of a derivation and the tags on the code that computes them agree.
 
-An equation is a numbered, indented line of a module's docstring; its tag is the number in
-a comment, `# (3)`. A step that no code computes stands without a number, or the docstring
-says `Not computed: (3).`
+An equation is a numbered, indented line of a module's docstring; its tag is the number
+in a comment, `# (3)`. A step that no code computes stands without a number, or the
+docstring says `Not computed: (3).`
 """
 
 import ast

@@ -126,7 +126,7 @@ def print_trainings(console: Console) -> list[str]:
     table.add_column("gradients\napart by")
     table.add_column("parameters\napart by")
     apart = []
-    for c in trainings():
+    for c in trainings(epochs=EPOCHS):
         table.add_row(
             str(c.manual.number),
             f"{c.manual.train_loss:.6f}",
@@ -147,7 +147,7 @@ def print_trainings(console: Console) -> list[str]:
 
 
 def trainings(
-    *, epochs: int = EPOCHS, manual: Any = purefw.loss_and_grad
+    *, epochs: int, manual: Any = purefw.loss_and_grad
 ) -> Iterator[Comparison]:
     """Train the digits twice from the same parameters and compare at every epoch.
 
@@ -162,12 +162,18 @@ def trainings(
             "optimiser": optax.sgd(0.1),
             "epochs": epochs,
             "batch_size": 32,
-            "key": jax.random.key(0),
         }
         by_hand = jax.jit(manual(network, loss))
         by_autodiff = jax.jit(autodiff.loss_and_grad(network, loss))
         runs = (
-            train(network, loss, data, gradient=gradient, **settings)
+            train(
+                network,
+                loss,
+                data,
+                gradient=gradient,
+                key=jax.random.key(0),
+                **settings,
+            )
             for gradient in (manual, autodiff.loss_and_grad)
         )
         for (m, params), (a, other_params) in zip(*runs, strict=True):

@@ -71,9 +71,7 @@ def test_a_missing_folder_and_a_missing_file_are_named(tmp_path):
         mnist(tmp_path / "nowhere")
     _write(tmp_path)
     (tmp_path / "t10k-labels-idx1-ubyte").unlink()
-    with pytest.raises(
-        ValueError, match="must hold t10k-labels-idx1-ubyte or .*neither"
-    ):
+    with pytest.raises(ValueError, match="must hold t10k-labels-idx1-ubyte or"):
         mnist(tmp_path)
     with pytest.raises(ValueError, match="gone must be a readable file, got No such"):
         read_idx(tmp_path / "gone", axes=1)
