@@ -60,10 +60,10 @@ def test_a_perceptron_learns_mnist_in_ten_epochs():
 def test_one_epoch_of_the_lesson_brings_a_linear_layer_from_guessing_to_knowing():
     """The first experiment, as the lesson writes it: a softmax, then its loss."""
     network = chain(linear(2, 2), softmax())
-    key = jax.random.key(1)
-    history = _fit(network, toy(seed=1), loss=cross_entropy(), key=key).history
-    assert history[0].train_accuracy < 0.6  # measured 0.425
-    assert history[1].train_accuracy >= 0.75  # measured 0.863
+    key = jax.random.key(3)
+    history = _fit(network, toy(seed=3), loss=cross_entropy(), key=key).history
+    assert history[0].train_accuracy < 0.6  # measured 0.513
+    assert history[1].train_accuracy >= 0.75  # measured 0.800
 
 
 def test_the_two_step_form_and_the_one_step_form_train_alike():

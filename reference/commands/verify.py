@@ -106,10 +106,18 @@ def reports(name: str) -> Iterator[Report]:
 def worst(reports: list[Report]) -> list[Leaf]:
     """Of each leaf, the report with the worst verdict; among equals, largest error."""
     leaves: dict[str, Leaf] = {}
-    for leaf in (leaf for report in reports for leaf in report.leaves.values()):
+    for leaf in (leaf for report in reports for leaf in judged(report)):
         if leaf.name not in leaves or _rank(leaf) > _rank(leaves[leaf.name]):
             leaves[leaf.name] = leaf
     return list(leaves.values())
+
+
+def judged(report: Report) -> list[Leaf]:
+    """A report's leaves, and a line of its own for a contract that is broken."""
+    leaves = list(report.leaves.values())
+    if report.verdict is Verdict.CONTRACT:
+        leaves.append(Leaf("(contract)", Verdict.CONTRACT, " ".join(report.broken)))
+    return leaves
 
 
 def _rank(leaf: Leaf) -> tuple[int, float]:

@@ -112,7 +112,7 @@ def test_verify_prints_verdicts_and_trainings_and_exits_0(purefw, small):
 
 
 def test_verify_exits_1_and_names_what_is_wrong(purefw, small, monkeypatch):
-    wrong = Report("relu", {"dx": Leaf("dx", Verdict.WRONG, 1e9)})
+    wrong = Report("relu", {"dx": Leaf("dx", Verdict.WRONG, units=1e9)})
     monkeypatch.setattr(verify_module, "check_rule", lambda *args, **kwargs: wrong)
     code, out, _ = purefw("verify")
     assert code == 1
@@ -133,7 +133,7 @@ def test_verify_exits_1_when_the_trainings_part(purefw, small, monkeypatch):
 
 def test_the_worst_verdict_of_a_leaf_is_shown_not_the_largest_error():
     reports = [
-        Report("r", {"dx": Leaf("dx", verdict, error)})
+        Report("r", {"dx": Leaf("dx", verdict, units=error)})
         for verdict, error in [
             (Verdict.RIGHT, 9.0),
             (Verdict.WRONG, 5.0),
@@ -142,6 +142,11 @@ def test_the_worst_verdict_of_a_leaf_is_shown_not_the_largest_error():
     ]
     (leaf,) = verify_module.worst(reports)
     assert (leaf.verdict, leaf.error) == (Verdict.WRONG, 5.0)
+
+
+def test_a_broken_contract_has_a_line_of_its_own():
+    leaves = verify_module.worst([Report("r", {}, broken=("dx has another shape",))])
+    assert [(v.name, v.verdict) for v in leaves] == [("(contract)", Verdict.CONTRACT)]
 
 
 def test_help_lists_both_commands(purefw):
