@@ -61,7 +61,7 @@ class NonFiniteLoss(ValueError):
     def __init__(self, epoch: int, step: int, loss: float, params: Any) -> None:
         """Name the place and keep the parameters."""
         super().__init__(
-            f"fit: loss must be finite, got {loss} in epoch {epoch}, step {step}"
+            f"train: loss must be finite, got {loss} in epoch {epoch}, step {step}"
         )
         self.epoch, self.step, self.params = epoch, step, params
 
