@@ -168,13 +168,11 @@ class _Around:
     def __init__(self, gradient, x, rng, tolerance, differing):
         self.gradient, self.x, self.rng, self.calls = gradient, x, rng, 0
         self.weak = False
-        size = np.maximum(abs(x), np.sqrt(np.mean(x**2)) / 256) if x.any() else 1.0
+        usual = np.sqrt(np.mean(x**2)) / 256
+        size = np.maximum(abs(x), usual) if usual else np.ones(x.size)
         found = {}
         for power in (-30, -40):
-            self.h, self.blur = (
-                size * 2.0**power * np.ones(x.size),
-                2.0 ** (-46 - power),
-            )
+            self.h, self.blur = 2.0**power * size, 2.0 ** (-46 - power)
             moves = self.all_round()
             found[power] = moves, self.look(moves)
         coarse, fine = (np.ptp(v, axis=0)[differing] for _, v in found.values())
