@@ -2,7 +2,7 @@
 
 NumPy code, callbacks, loops of unknown length: there is no truth to compare with entry
 by entry, only values of the forward. For a weight w on the output, H = backward(w), and
-directions d in one leaf each: random ones, then single entries as time allows,
+directions d in one leaf each, a few random ones and then single entries,
 
     (1)  ⟨H, d⟩  against  D ± err = d/dt ⟨w, f(x + t d)⟩ at t = 0     (reference.numeric)
 

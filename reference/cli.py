@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from reference.commands.check import check
 from reference.commands.train import train
 from reference.commands.verify import verify
 
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(verify)
+app.command()(check)
 app.command()(train)
 
 

@@ -1,0 +1,67 @@
+"""`purefw check`: a verdict on a backward pass in the user's own file."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from purefw.rule import Rule
+from reference.check import check_custom_vjp, check_rule, check_vjp
+from reference.load import LoadError, arguments, load
+from reference.report import Report
+from reference.verdict import Verdict
+
+EXIT = {Verdict.RIGHT: 0, Verdict.KINK: 0, Verdict.WRONG: 1, Verdict.IMPRECISE: 1}
+
+
+def check(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.py:NAME|MODULE:NAME",
+            help="A Rule, a (forward, backward) pair, or a custom_vjp function.",
+        ),
+    ],
+    args: Annotated[
+        str,
+        typer.Option(
+            help="FILE.py:FUNCTION that returns the arguments, or shapes: "
+            "'f32[5,7] i32[5]<3'. For a Rule: its x."
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the probes.")] = 0,
+) -> None:
+    """Judge a hand-written backward pass.
+
+    Exit code 0: right. 1: wrong or imprecise. 2: could not be judged.
+    """
+    try:
+        report = judge(load(name), arguments(args, seed), seed)
+    except LoadError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(2) from None
+    if as_json:
+        print(report.to_json())
+    else:
+        Console().print(report)
+    raise typer.Exit(EXIT.get(report.verdict, 2))
+
+
+def judge(subject: Any, args: tuple, seed: int) -> Report:
+    """The entrance that fits what was named."""
+    if isinstance(subject, Rule):
+        if len(args) != 1:
+            raise LoadError(
+                f"check: --args must give one x for a Rule, got {len(args)}"
+            )
+        return check_rule(subject, args[0], seed=seed)
+    if isinstance(subject, tuple) and len(subject) == 2 and all(map(callable, subject)):
+        return check_vjp(*subject, *args, seed=seed)
+    if callable(subject):
+        return check_custom_vjp(subject, *args, seed=seed)
+    raise LoadError(
+        "check: NAME must be a Rule, a pair (forward, backward) or a function, "
+        f"got {type(subject).__name__}"
+    )
