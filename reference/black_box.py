@@ -4,11 +4,12 @@ NumPy code, callbacks, loops of unknown length: there is no truth to compare wit
 by entry, only values of the forward. For a weight w on the output, H = backward(w), and
 directions d in one leaf each, a few random ones and then single entries,
 
-    (1)  ⟨H, d⟩  against  D ± err = d/dt ⟨w, f(x + t d)⟩ at t = 0     (reference.numeric)
+    (1)  ⟨H, d⟩  against  D ± err = d/dt ⟨w, f(x + t d)⟩ at t = 0
 
-A leaf is RIGHT where every difference agrees and could have seen an error of 1e-6,
-WRONG where one disagrees, INCONCLUSIVE otherwise. Where the bar at the given point is
-wide and a generic point nearby is RIGHT, the given point is on a kink.
+by reference.numeric. A leaf is RIGHT where every difference agrees and could have seen
+an error of 1e-6, WRONG where one disagrees, INCONCLUSIVE otherwise. Where the bar at
+the given point is wide and a generic point nearby is RIGHT, the given point is on a
+kink.
 """
 
 import time
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from reference.cotangents import generator, normal, split
+from reference.cotangents import generator, normal
 from reference.judge import Findings
 from reference.numeric import (
     Difference,
@@ -68,12 +69,9 @@ def judge_leaf(problem: Problem, point: Point, i: int, leaf: Findings, seed: int
     shape, subject = problem.shape, problem.subject
     live = lift(point.live)
     args = shape.merge(live, point.rest)
-    y, residuals = subject.forward(*args)
-    outputs = shape.live_outputs
-    size = sum(int(np.prod(v.shape)) for v in outputs)
-    flat = normal(size, generator(seed, 6)).value
-    dys = split(flat, [v.shape for v in outputs], [np.float64] * len(outputs))
-    weight = shape.cotangent(dys)
+    _, residuals = subject.forward(*args)
+    flat = normal(shape.output_size, generator(seed, 6)).value
+    weight = shape.cotangent(lift(shape.split(flat)))
     hand = np.asarray(
         live_cotangents(args, subject.backward(residuals, weight), shape)[i], np.float64
     )

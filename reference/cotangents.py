@@ -75,10 +75,3 @@ def decode(responses: list[float], m: int) -> int | None:
     signs = np.signbit(responses)
     index = sum(1 << b for b, s in enumerate(signs[1:]) if s != signs[0])
     return index if sizes.max() > 0 and index < m else None
-
-
-def split(flat: np.ndarray, shapes: list[tuple], dtypes: list) -> list[np.ndarray]:
-    """A flat cotangent as one array a leaf, in the leaf's dtype."""
-    sizes = [int(np.prod(s)) for s in shapes]
-    parts = np.split(flat, np.cumsum(sizes)[:-1])
-    return [p.reshape(s).astype(d) for p, s, d in zip(parts, shapes, dtypes)]

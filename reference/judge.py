@@ -72,12 +72,33 @@ def judge_shapes(probe: Probe, findings: list[Findings], notes: list) -> None:
             if agree(other, point, cotangent):
                 continue
             trial = other.trial(point, cotangent)
+            if has_size_written_in(probe, other):
+                notes.append(f"backward has its size written into it: not right {name}")
+                continue
         except Exception as error:
             notes.append(f"with {name} the check fails: {first_line(error)}")
             continue
         for i, leaf in enumerate(findings):
             if probe.problem.is_judged[i] and undecided(leaf):
                 settle(other, leaf, i, [trial], notes)
+
+
+def has_size_written_in(probe: Probe, other: Probe) -> bool:
+    """Whether the forward's constants follow a cut of the shapes and the hand's do not.
+
+    A backward that is right at the given shape and holds 2/15 where another holds
+    2/x.size is right as far as it was written to go. A size of 1 is no such number:
+    what fails where an axis has grown was never divided by it.
+    """
+    shrunk = sum(v.size for v in other.problem.live) < sum(
+        v.size for v in probe.problem.live
+    )
+    mine, its = probe.oracle, other.oracle
+    return (
+        shrunk
+        and mine.forward_constants != its.forward_constants
+        and mine.backward_constants == its.backward_constants
+    )
 
 
 def agree(probe: Probe, point: Point, cotangent: Cotangent) -> bool:

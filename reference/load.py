@@ -1,7 +1,7 @@
-"""What the command line names: an object in a user's file or module, and its arguments.
+"""What the command line names: an object in a user's file, and its arguments.
 
-`FILE.py:NAME` runs the file and takes NAME from it; `MODULE:NAME` imports. The object is
-a Rule, a pair (forward, backward), or a function that carries a custom derivative.
+`FILE.py:NAME` runs the file and takes NAME from it; `MODULE:NAME` imports. The object
+is a Rule, a pair (forward, backward), or a function that carries a custom derivative.
 Arguments come from a function without parameters that returns a tuple, or from shapes:
 "f32[5,7] i32[5]<3" is a normal float array and integers from 0 to 2.
 """

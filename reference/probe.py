@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reference.compare import Comparison, compare, rms, steady
-from reference.cotangents import Cotangent, coded, decode, generator, normal, split
+from reference.cotangents import Cotangent, coded, decode, generator, normal
 from reference.oracle import Oracle, lifted
 from reference.points import Point, nearby_points
 from reference.problem import Problem
@@ -37,13 +37,11 @@ class Probe:
     @property
     def size(self) -> int:
         """Entries of all live output leaves."""
-        return sum(int(np.prod(v.shape)) for v in self.problem.shape.live_outputs)
+        return self.problem.shape.output_size
 
-    def split(self, cotangent: Cotangent, dtype=None) -> list[np.ndarray]:
-        """dy leaf by leaf, rounded to the leaf's dtype and lifted again."""
-        outputs = self.problem.shape.live_outputs
-        dtypes = [v.dtype if dtype is None else dtype for v in outputs]
-        return split(cotangent.value, [v.shape for v in outputs], dtypes)
+    def split(self, cotangent: Cotangent) -> list[np.ndarray]:
+        """dy leaf by leaf, rounded to the leaf's dtype."""
+        return self.problem.shape.split(cotangent.value)
 
     def arrays(self, point: Point, cotangent: Cotangent, *, noisy: bool) -> tuple:
         """Hand, truth and noise at a point, all float64."""

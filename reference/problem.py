@@ -46,6 +46,19 @@ class Shape:
         """Shapes and dtypes of the output leaves that have a cotangent."""
         return [v for v, live in zip(self.outputs, self.output_live) if live]
 
+    @property
+    def output_size(self) -> int:
+        """Entries of all live output leaves."""
+        return sum(int(np.prod(v.shape)) for v in self.live_outputs)
+
+    def split(self, flat: np.ndarray) -> list[np.ndarray]:
+        """A flat cotangent as one array a live output leaf, in that leaf's dtype."""
+        sizes = [int(np.prod(v.shape)) for v in self.live_outputs]
+        parts = np.split(flat, np.cumsum(sizes)[:-1])
+        return [
+            p.reshape(v.shape).astype(v.dtype) for p, v in zip(parts, self.live_outputs)
+        ]
+
     def merge(self, live: list, rest: list) -> tuple:
         """The arguments again."""
         live, rest = iter(live), iter(rest)

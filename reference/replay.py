@@ -18,6 +18,7 @@ the oracle:
             rounding error that this very program may have, cancellation included.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -306,6 +307,16 @@ def custom_derivatives(jaxpr) -> list[str]:
             name = getattr(info, "func_name", "") if info else ""
             found[f"{eqn.primitive.name} {name}".strip()] = None
     return list(found)
+
+
+def float_constants(jaxpr) -> Counter:
+    """The float numbers written into a function, with how often they occur."""
+    return Counter(
+        float(v.val)
+        for eqn in equations(jaxpr)
+        for v in eqn.invars
+        if isinstance(v, core.Literal) and np.issubdtype(np.asarray(v.val).dtype, float)
+    )
 
 
 def compared_integers(jaxpr) -> list[int]:

@@ -28,6 +28,7 @@ from reference.probe import Probe
 from reference.problem import ContractError, Problem, flatten
 from reference.report import Leaf, Report
 from reference.rounding import judge_rounding
+from reference.shrink import reproducer
 from reference.subject import Subject
 from reference.verdict import Verdict
 from reference.witnesses import leaf_with_witnesses
@@ -55,9 +56,7 @@ def judge(subject: Subject, seed: int, dtypes: tuple | None) -> Report:
         problem = flatten(subject, output_of(subject))
         oracle = differentiable(problem)
         if oracle is None:
-            findings, notes = judge_black_box(problem, seed)
-            leaves = [plain_leaf(n, f) for n, f in judged(problem, findings)]
-            return assemble(subject, seed, leaves, (), notes)
+            return judge_by_differences(problem, seed)
         before = dict(oracle.passes)
         probe = Probe(problem, oracle, seed)
         given = Point("given", problem.live, problem.rest)
@@ -73,9 +72,31 @@ def judge(subject: Subject, seed: int, dtypes: tuple | None) -> Report:
             for i, name in enumerate(problem.names)
             if problem.is_judged[i]
         ]
+        code = reproduce(probe, findings)
     notes += [f"precision leak: {leak}" for leak in oracle.leaks]
     counts = {k: oracle.passes[k] - before[k] for k in before}
-    return assemble(subject, seed, leaves, contract, notes, counts)
+    report = assemble(subject, seed, leaves, contract, notes, counts)
+    return replace(report, reproduce=code)
+
+
+def reproduce(probe: Probe, findings: list[Findings]) -> str:
+    """A small example of the first wrong leaf, or ''."""
+    for i, leaf in enumerate(findings):
+        if leaf.verdict is Verdict.WRONG and leaf.trial is not None:
+            return reproducer(probe, leaf.trial, i)
+    return ""
+
+
+def judge_by_differences(problem: Problem, seed: int) -> Report:
+    """Step 2 and 4 for a forward that JAX cannot differentiate."""
+    findings, notes = judge_black_box(problem, seed)
+    shape = problem.shape
+    subject = replace(problem.subject, traceable=False)
+    flat = normal(shape.output_size, generator(seed, 10)).value
+    contract = behaviour_findings(subject, shape.cotangent(shape.split(flat)))
+    blame_nonlinear(problem, findings, contract)
+    leaves = [plain_leaf(n, f) for n, f in judged(problem, findings)]
+    return assemble(subject, seed, leaves, contract, notes)
 
 
 def output_of(subject: Subject) -> Any:
