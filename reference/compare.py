@@ -47,8 +47,8 @@ class Comparison:
     units: float
     relative: float
     index: tuple[int, ...]
-    hand: complex
-    truth: complex
+    hand: float | complex
+    truth: float | complex
     visible: float
     exercised: float
     scale: float

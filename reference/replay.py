@@ -21,6 +21,7 @@ the oracle:
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -30,6 +31,7 @@ from jax import lax
 from jax.extend import core
 
 UNIT = 2.0**-53
+LIBRARY = (Path(jax.__file__).parent, Path(__file__).parent)
 
 CALLS = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"}
 CUSTOM = {"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"}
@@ -275,12 +277,13 @@ def equations(jaxpr) -> Iterator:
             yield from equations(inner)
 
 
-def source_of(eqn, skip: tuple[str, ...] = ("/jax/_src/", "/reference/")) -> str:
+def source_of(eqn) -> str:
     """`file.py:line` of the user's code that made an equation, or ''."""
     traceback = getattr(eqn.source_info, "traceback", None)
     for frame in getattr(traceback, "frames", ()):
-        if not any(part in frame.file_name for part in skip):
-            return f"{frame.file_name.rsplit('/', 1)[-1]}:{frame.line_num}"
+        path = Path(frame.file_name)
+        if not any(path.is_relative_to(folder) for folder in LIBRARY):
+            return f"{path.name}:{frame.line_num}"
     return ""
 
 

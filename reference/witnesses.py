@@ -67,6 +67,6 @@ def difference(
     return found.value, found.error
 
 
-def number(value: complex) -> float:
+def number(value: float | complex) -> float:
     """A float; of a complex entry the modulus."""
     return abs(value) if isinstance(value, complex) else float(value)

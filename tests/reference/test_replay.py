@@ -1,0 +1,118 @@
+"""Replaying a jaxpr: widened, inlined, unstopped and noisy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from reference.replay import (
+    Change,
+    changed,
+    compared_integers,
+    custom_derivatives,
+    first_nonfinite,
+    narrowings,
+)
+
+
+@jax.custom_vjp
+def sine_with_a_wrong_derivative(x):
+    return jnp.sin(x)
+
+
+sine_with_a_wrong_derivative.defvjp(
+    lambda x: (jnp.sin(x), x), lambda x, dy: (-jnp.cos(x) * dy,)
+)
+
+
+def everything(x):
+    """Every kind of equation that has a body, and narrow casts inside them."""
+    y = jax.nn.relu(x) + jax.jit(jnp.tanh)(x.astype(jnp.float32)).astype(x.dtype)
+    y, _ = jax.lax.scan(lambda c, a: (jnp.logaddexp(c, a), c), y, jnp.stack([y, 2 * y]))
+    y = y.at[jnp.array([0, 0])].add(y[1].astype(jnp.bfloat16).astype(x.dtype))
+    y = jax.lax.cond(y.sum() > 0, lambda z: z + 1, lambda z: z, y)
+    y = jax.lax.while_loop(lambda z: z.sum() < 30, lambda z: 2 * z, y)
+    return jax.checkpoint(jnp.sin)(y)
+
+
+@pytest.fixture
+def x(keys):
+    return jax.random.normal(next(keys), (3,))
+
+
+def test_an_unchanged_replay_changes_nothing(x):
+    np.testing.assert_array_equal(changed(everything, Change())(x), everything(x))
+
+
+def test_widening_undoes_the_casts(x):
+    def plain(x):
+        return jnp.tanh(x) + 0.5 * x
+
+    def cast(x):
+        return jnp.tanh(x.astype(jnp.float32)) + 0.5 * x.astype(jnp.float32)
+
+    widened = changed(cast, Change(widen=True))(x)
+    assert widened.dtype == jnp.float64
+    np.testing.assert_array_equal(widened, plain(x))
+    assert (
+        abs(cast(x).astype(x.dtype) - plain(x)).max() > 1e-9
+    )  # The cast does lose digits.
+
+
+def test_widening_reaches_into_every_body(x):
+    assert narrowings(jax.make_jaxpr(changed(everything, Change(widen=True)))(x)) == []
+    assert len(narrowings(jax.make_jaxpr(everything)(x))) == 2
+
+
+def test_a_cast_is_named_with_its_line(x):
+    (first, _) = narrowings(jax.make_jaxpr(everything)(x))
+    assert first.startswith("test_replay.py:") and "to float32" in first
+
+
+def test_inlining_opens_a_wrong_derivative(x):
+    def total(x):
+        return sine_with_a_wrong_derivative(x).sum()
+
+    np.testing.assert_allclose(jax.grad(total)(x), -jnp.cos(x))
+    opened = changed(total, Change(inline=True))
+    np.testing.assert_array_equal(jax.grad(opened)(x), jnp.cos(x))
+
+
+def test_unstopping_lets_the_gradient_through(x):
+    def total(x):
+        return (x * jax.lax.stop_gradient(x)).sum()
+
+    opened = changed(total, Change(unstop=True))
+    np.testing.assert_allclose(jax.grad(opened)(x), 2 * x, rtol=1e-15)
+    np.testing.assert_array_equal(jax.grad(total)(x), x)
+
+
+def test_custom_derivatives_are_named():
+    names = custom_derivatives(jax.make_jaxpr(sine_with_a_wrong_derivative)(1.0))
+    assert len(names) == 1 and names[0].startswith("custom_vjp_call")
+
+
+def test_noise_is_of_the_size_of_rounding_and_grows_with_cancellation(x):
+    def noise_of(f):
+        runs = [changed(f, Change(seed=np.uint32(s)))(x) for s in range(8)]
+        return float(np.ptp(np.stack(runs), axis=0).max())
+
+    assert 0 < noise_of(jnp.exp) < 1e-14
+    assert 1e-9 < noise_of(lambda x: (x + 1e8) - 1e8) < 1e-6
+    assert noise_of(lambda x: -x) == 0  # Negation is exact.
+
+
+def test_integers_that_a_function_compares_with_are_found():
+    def masked(labels):
+        return jnp.where(labels == -100, 0, labels)
+
+    assert compared_integers(jax.make_jaxpr(masked)(jnp.arange(3))) == [-100]
+
+
+def test_the_first_overflow_is_named(x):
+    def f(x):
+        return jnp.log(jnp.exp(x))
+
+    assert first_nonfinite(jax.make_jaxpr(f)(x), 1e4 + x) == "exp"
+    assert first_nonfinite(jax.make_jaxpr(f)(x), x) == ""
+    assert first_nonfinite(jax.make_jaxpr(jnp.log)(x), 0 * x) == "log"
