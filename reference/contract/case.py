@@ -7,8 +7,10 @@ made in float64 where the rule can be lifted to it, and allow
 
 where ε is the spacing at 1 of the narrowest float type that the rule computes in, h the
 leaf, n how far h moves when its inputs move by 2ε, and c = 2^10 (2^4 where ε is that of
-a 16-bit type, of which 2^10 would be more than the leaf). Measured on the registry in
-float64, worst over all rules: see tests/reference/test_contract_right.py.
+a 16-bit type, of which 2^10 would be more than the leaf). n costs passes and is
+measured only where ε max|h| does not excuse a difference by itself. Measured for right
+rules in float64: at most 1.8 ε max|h|, but 1100 ε max|h| for a saturated softmax, whose
+p (dp − Σ p dp) cancels; there n excuses it.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,6 +32,7 @@ from reference.contract.program import remembered, signature
 from reference.subject import Subject
 
 SALT = 0x5EED0C7A
+TRIALS = 8  # With 2, a saturated softmax came within 15 % of being accused.
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Case:
         """
         rng = np.random.default_rng(SALT)
         worst = dict.fromkeys(base, 0.0)
-        for _ in range(2):
+        for _ in range(TRIALS):
             at = shake(args, 2 * self.epsilon, rng) if move else args
             moved = self.run(at, shake(dy, 2 * self.epsilon, rng))
             worst = {k: max(n, distance(moved[k], base[k])) for k, n in worst.items()}

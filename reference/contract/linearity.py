@@ -16,6 +16,8 @@ float64, 10 in float32 and bfloat16, 3 in float16. Where a leaf breaks several, 
 first is named, because an H that breaks (1) breaks all.
 """
 
+from functools import cached_property
+
 import numpy as np
 
 from reference.contract.case import Case, cast, distance, largest, wide
@@ -45,20 +47,14 @@ def linearity_findings(case: Case) -> list[Finding]:
     broken = {
         k: "dependence" for k in base if _ignores(base[k], second[k], opposite[k])
     }
-    noise = {}
+    noisy = _Noise(case, base, second)
 
     def judge(law: str, a: float, b: float, got: dict | None = None) -> None:
         got = got or case.run(args, _combine(dy, other, a, b))
         for k in base.keys() - broken.keys():
             wanted = np.asarray(a * wide(base[k]) + b * wide(second[k]))
-            gap = distance(wide(got[k]), wanted)
-            if gap == 0:
-                continue
-            if not noise:
-                noise.update(case.noise(base, args, dy, move=False))
-            limit = max(case.allowed(v[k], noise[k]) for v in (base, second))
-            limit *= max(abs(a), abs(b))
-            if gap > limit:
+            gap = distance(wide(got[k]), wanted) / (max(abs(a), abs(b)) or 1.0)
+            if gap > 0 and (law == "zero" or noisy.exceeded(k, gap)):
                 broken[k] = law
 
     judge("zero", 0.0, 0.0)  # (2)
@@ -67,12 +63,31 @@ def linearity_findings(case: Case) -> list[Finding]:
     for scale in (2.0**power, 2.0**-power):
         judge("homogeneity", scale, 0.0)  # (4)
     judge("linearity", A, B)  # (5)
-    if len(dy) > 1:
-        for k in _split_outputs(case, base, noise) - broken.keys():
+    total = _sum_over_outputs(case)
+    for k in total.keys() - broken.keys():
+        if noisy.exceeded(k, distance(total[k], wide(base[k]))):
             broken[k] = "symbolic zero"
     return [
         Finding(law, k, HINTS[law].format(leaf=k)) for k, law in sorted(broken.items())
     ]
+
+
+class _Noise:
+    """What is allowed, its costly part measured when first needed."""
+
+    def __init__(self, case: Case, base: dict, second: dict):
+        self.case, self.base, self.second = case, base, second
+
+    @cached_property
+    def _moved(self) -> dict:
+        case = self.case
+        return case.noise(self.base, case.subject.args, case.dy, move=False)
+
+    def exceeded(self, k: str, gap: float) -> bool:
+        leaves = self.base[k], self.second[k]
+        if gap <= max(self.case.allowed(v, 0.0) for v in leaves):
+            return False
+        return gap > max(self.case.allowed(v, self._moved[k]) for v in leaves)
 
 
 def _ignores(first: np.ndarray, *others: np.ndarray) -> bool:
@@ -85,23 +100,15 @@ def _combine(dy: list, other: list, a: float, b: float) -> list:
     return [cast(a * wide(u) + b * wide(v), u) for u, v in zip(dy, other)]
 
 
-def _split_outputs(case: Case, base: dict, noise: dict) -> set[str]:
-    """The leaves that break equation (6)."""
-    total = {k: np.zeros_like(wide(v)) for k, v in base.items()}
-    groups = min(len(case.dy), 8)  # A pass each, so leaves share them from 9 on.
-    for j in range(groups):
-        only = [
-            v if i % groups == j else np.zeros_like(v) for i, v in enumerate(case.dy)
-        ]
+def _sum_over_outputs(case: Case) -> dict[str, np.ndarray]:
+    """The left side of equation (6); nothing where y has one leaf."""
+    total: dict[str, np.ndarray] = {}
+    n = min(len(case.dy), 8)  # A pass each, so leaves share them from 9 on.
+    for j in range(n if n > 1 else 0):
+        only = [v if i % n == j else np.zeros_like(v) for i, v in enumerate(case.dy)]
         for k, v in case.run(case.subject.args, only).items():
-            total[k] = np.asarray(total[k] + wide(v))  # (6)
-    if not noise:
-        noise.update(case.noise(base, case.subject.args, case.dy, move=False))
-    return {
-        k
-        for k, v in base.items()
-        if distance(total[k], wide(v)) > case.allowed(v, noise[k])
-    }
+            total[k] = np.asarray(wide(v) + total.get(k, 0.0))  # (6)
+    return total
 
 
 def exponent(epsilon: float, leaves: list) -> int:
