@@ -6,11 +6,11 @@ made in float64 where the rule can be lifted to it, and allow
     (1)  allowed = c · max(ε max|h|, n)
 
 where ε is the spacing at 1 of the narrowest float type that the rule computes in, h the
-leaf, n how far h moves when its inputs move by 2ε, and c = 2^10 (2^4 where ε is that of
-a 16-bit type, of which 2^10 would be more than the leaf). n costs passes and is
-measured only where ε max|h| does not excuse a difference by itself. Measured for right
-rules in float64: at most 1.8 ε max|h|, but 1100 ε max|h| for a saturated softmax, whose
-p (dp − Σ p dp) cancels; there n excuses it.
+leaf, n how far h moves when its inputs move by 2ε or every operation is off by ε, and
+c = 2^10 (2^4 where ε is that of a 16-bit type, of which 2^10 would be more than the
+leaf). n costs passes and is measured only where ε max|h| does not excuse a difference
+by itself. Measured for right rules in float64: at most 1.8 ε max|h|, but 1100 ε max|h|
+for a saturated softmax, whose p (dp − Σ p dp) cancels; there n excuses it.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,6 +29,7 @@ from reference.contract.leaves import (
     type_of,
 )
 from reference.contract.program import remembered, signature
+from reference.replay import Change, changed
 from reference.subject import Subject
 
 SALT = 0x5EED0C7A
@@ -60,17 +61,44 @@ class Case:
             return {k: np.asarray(v) for k, v in f(args, dy)[1].items()}
 
     def noise(self, base: dict, args: tuple, dy: list, *, move: bool) -> dict:
-        """n of (1): how far each leaf moves from `base` where dy moves by 2ε.
+        """n of (1): how far each leaf is from `base` with dy moved by 2ε, or rounded.
 
-        `move` moves the arguments too; where they stay, so does every tie in them.
+        Rounded: every operation of backward off by a unit or two, where it can be
+        traced. `move` has the arguments moved and forward rounded too; where they stay,
+        so does every tie in them.
         """
         rng = np.random.default_rng(SALT)
         worst = dict.fromkeys(base, 0.0)
-        for _ in range(TRIALS):
+        rounding = self._rounding(move) if self.subject.traceable else None
+        for trial in range(TRIALS):
             at = shake(args, 2 * self.epsilon, rng) if move else args
             moved = self.run(at, shake(dy, 2 * self.epsilon, rng))
-            worst = {k: max(n, distance(moved[k], base[k])) for k, n in worst.items()}
+            gaps = {k: distance(moved[k], base[k]) for k in base}
+            if rounding is not None:
+                drawn = rounding(args, dy, np.uint32(trial))
+                units = self.epsilon / 2.0**-52
+                for k in base:
+                    off = distance(np.asarray(drawn[k]), base[k]) * units
+                    gaps[k] = max(gaps[k], off)
+            worst = {k: max(n, gaps[k]) for k, n in worst.items()}
         return worst
+
+    def _rounding(self, everything: bool) -> Callable:
+        """Monte Carlo arithmetic of backward, or of forward and backward."""
+        subject = self.subject
+
+        def rounded(args, dy, seed):
+            def after(y, residuals, dy):
+                cotangents = subject.backward(residuals, full_cotangent(y, dy))
+                return float_cotangents(subject, args, cotangents)
+
+            if everything:
+                whole = changed(pullback(subject), Change(seed=seed))
+                return whole(args, dy)[1]
+            y, residuals = subject.forward(*args)
+            return changed(lambda dy: after(y, residuals, dy), Change(seed=seed))(dy)
+
+        return jax.jit(rounded)
 
     def allowed(self, leaf: np.ndarray, noise: float) -> float:
         """Equation (1)."""

@@ -79,15 +79,19 @@ class _Noise:
         self.case, self.base, self.second = case, base, second
 
     @cached_property
-    def _moved(self) -> dict:
-        case = self.case
-        return case.noise(self.base, case.subject.args, case.dy, move=False)
+    def moved(self) -> dict:
+        """n of `Case.allowed`, the worse of both cotangents."""
+        case, args = self.case, self.case.subject.args
+        n = case.noise(self.base, args, case.dy, move=False)
+        m = case.noise(self.second, args, case.other_dy, move=False)
+        return {k: max(n[k], m[k]) for k in n}
 
     def exceeded(self, k: str, gap: float) -> bool:
+        """Whether no rounding explains a gap."""
         leaves = self.base[k], self.second[k]
         if gap <= max(self.case.allowed(v, 0.0) for v in leaves):
             return False
-        return gap > max(self.case.allowed(v, self._moved[k]) for v in leaves)
+        return gap > max(self.case.allowed(v, self.moved[k]) for v in leaves)
 
 
 def _ignores(first: np.ndarray, *others: np.ndarray) -> bool:
