@@ -64,12 +64,15 @@ class Case:
         """n of (1): how far each leaf is from `base` with dy moved by 2ε, or rounded.
 
         Rounded: every operation of backward off by a unit or two, where it can be
-        traced. `move` has the arguments moved and forward rounded too; where they stay,
-        so does every tie in them.
+        traced; else the rounding of dy itself is the least that is assumed. `move` has
+        the arguments moved and forward rounded too; where they stay, so does every tie
+        in them.
         """
         rng = np.random.default_rng(SALT)
-        worst = dict.fromkeys(base, 0.0)
-        rounding = self._rounding(move) if self.subject.traceable else None
+        traceable = self.subject.traceable
+        least = 0.0 if traceable else 2.0**-52 * max(map(largest, dy))
+        worst = dict.fromkeys(base, least)
+        rounding = self._rounding(move) if traceable else None
         for trial in range(TRIALS):
             at = shake(args, 2 * self.epsilon, rng) if move else args
             moved = self.run(at, shake(dy, 2 * self.epsilon, rng))
@@ -88,15 +91,16 @@ class Case:
         subject = self.subject
 
         def rounded(args, dy, seed):
-            def after(y, residuals, dy):
-                cotangents = subject.backward(residuals, full_cotangent(y, dy))
-                return float_cotangents(subject, args, cotangents)
-
             if everything:
                 whole = changed(pullback(subject), Change(seed=seed))
                 return whole(args, dy)[1]
             y, residuals = subject.forward(*args)
-            return changed(lambda dy: after(y, residuals, dy), Change(seed=seed))(dy)
+
+            def after(dy):
+                cotangents = subject.backward(residuals, full_cotangent(y, dy))
+                return float_cotangents(subject, args, cotangents)
+
+            return changed(after, Change(seed=seed))(dy)
 
         return jax.jit(rounded)
 
