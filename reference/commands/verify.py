@@ -92,15 +92,20 @@ def print_verdicts(console: Console) -> list[str]:
 
 def reports(name: str) -> Iterator[Report]:
     """The report on a registered rule or loss at each of its inputs."""
-    entry = RULES.get(name) or LOSSES[name]
+    if name in LOSSES:
+        loss_entry = LOSSES[name]
+        for situation, draw in loss_entry.inputs.items():
+            yield check_loss(loss_entry.loss, *draw(_key(name, situation)))
+        return
+    entry = RULES[name]
     for situation, draw in entry.inputs.items():
-        root = jax.random.key(zlib.crc32(f"{name}/{situation}".encode()))
-        params_key, x_key, key = jax.random.split(root, 3)
-        if name in LOSSES:
-            yield check_loss(entry.loss, *draw(x_key))
-        else:
-            params = entry.draw_params(params_key)
-            yield check_rule(entry.rule, draw(x_key), params=params, key=key)
+        params_key, x_key, key = jax.random.split(_key(name, situation), 3)
+        params = entry.draw_params(params_key)
+        yield check_rule(entry.rule, draw(x_key), params=params, key=key)
+
+
+def _key(name: str, situation: str) -> jax.Array:
+    return jax.random.key(zlib.crc32(f"{name}/{situation}".encode()))
 
 
 def worst(reports: list[Report]) -> list[Leaf]:
