@@ -41,7 +41,6 @@ ACTIVATIONS = {
         {
             "typical": normal(5, 7),
             "one_row": normal(1, 3),
-            "one_class": normal(3, 1),
             "leading_axes": normal(2, 3, 5),
             "tie": lambda key: jnp.array([[2.0, 2.0, -1.0], [0.0, 0.0, 0.0]]),
             "far_apart": normal(3, 5, scale=30.0),

@@ -32,6 +32,13 @@ def test_adding_a_constant_to_a_row_changes_nothing(keys):
         np.testing.assert_array_equal(a, b)
 
 
+def test_one_class_is_certain_and_passes_nothing_back(keys):
+    z, dp = jax.random.normal(next(keys), (2, 3, 1))
+    p, dz = _both(z, dp)
+    np.testing.assert_array_equal(p, jnp.ones((3, 1)))
+    np.testing.assert_array_equal(dz, jnp.zeros((3, 1)))
+
+
 def test_a_cotangent_of_ones_gives_zero(keys):
     z = jax.random.normal(next(keys), (5, 7))
     assert jnp.abs(_both(z, jnp.ones((5, 7)))[1]).max() < 1e-15
