@@ -4,6 +4,8 @@ The excuses are tried from the cheapest to the dearest; each is evidence, measur
 what none of them explains is WRONG.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from reference.compare import LIMIT, Comparison, compare, rms, steady
@@ -13,6 +15,7 @@ from reference.verdict import Verdict
 
 Excuse = tuple[Verdict, str]
 
+LARGEST = 100_000  # Entries of a kink's search.
 OVERFLOWING = {
     "add", "add_any", "cosh", "cumprod", "cumsum", "dot_general", "exp", "exp2",
     "expm1", "integer_pow", "mul", "reduce_prod", "reduce_sum", "sinh", "square", "sub",
@@ -68,44 +71,53 @@ def by_rounding(probe, trial: Trial, i: int, hand, truth, noise) -> Excuse | Non
 
 
 def by_kink(probe, trial: Trial, i: int, hand, truth) -> Excuse | None:
-    """Another subgradient than autodiff's, or a point on a kink of the forward."""
-    live, rest = lift(trial.point.live), trial.point.rest
-    dys = lift(probe.split(trial.cotangent))
-    sizes = [v.size for v in live]
-    total = sum(sizes)
-    if total > 100_000 or any(np.iscomplexobj(v) for v in live):
-        return None
+    """Another subgradient than autodiff's, or a point on a kink of the forward.
 
-    def gradient(x: np.ndarray) -> np.ndarray:
-        parts = np.split(x, np.cumsum(sizes)[:-1])
-        moved = [p.reshape(v.shape) for p, v in zip(parts, live)]
-        value = probe.oracle.truth(moved, rest, dys).value[: len(live)]
-        return np.concatenate([v.ravel() for v in value])
-
-    flat = lambda leaves: np.concatenate([v.ravel() for v in leaves])  # noqa: E731
-    judged = probe.problem.is_judged
-    # |p - t| has the subgradients (s, -s): leaves may be valid together and not alone.
-    together = [h if j else v for h, v, j in zip(hand, truth, judged)]
-    alone = [h if k == i else v for k, (h, v) in enumerate(zip(hand, truth))]
-    for claim in (together, alone):
+    |p - t| has the subgradients (s, -s): leaves may be valid together and not beside
+    autodiff's other ones. So they are tried together, then leaf i with the rest fixed.
+    """
+    judged = [k for k, is_judged in enumerate(probe.problem.is_judged) if is_judged]
+    for group in (judged, [i]) if len(judged) > 1 else ([i],):
+        sizes = [truth[k].size for k in group]
+        if sum(sizes) > LARGEST or any(np.iscomplexobj(truth[k]) for k in group):
+            continue
         found = subgradient_verdict(
-            gradient,
-            flat(live),
-            flat(claim),
-            flat(truth),
+            gradient_in(probe, trial, group),
+            flat([lift(trial.point.live)[k] for k in group]),
+            flat([hand[k] for k in group]),
+            flat([truth[k] for k in group]),
             rng=np.random.default_rng(probe.seed),
             tolerance=LIMIT * 2**-50 * max(rms(truth[i]), rms(hand[i])),
         )
         if found.valid:
-            break
-    if not found.valid:
-        return None
-    low, high = found.interval
-    return Verdict.KINK, (
-        "valid at the kink, another convention than autodiff's: "
-        f"hand {found.hand:.4g}, autodiff {found.autodiff:.4g}, "
-        f"interval [{low:.4g}, {high:.4g}]"
-    )
+            low, high = found.interval
+            return Verdict.KINK, (
+                "valid at the kink, another convention than autodiff's: "
+                f"hand {found.hand:.4g}, autodiff {found.autodiff:.4g}, "
+                f"interval [{low:.4g}, {high:.4g}]"
+            )
+    return None
+
+
+def flat(leaves: list[np.ndarray]) -> np.ndarray:
+    """Leaves as one vector."""
+    return np.concatenate([v.ravel() for v in leaves])
+
+
+def gradient_in(probe: Probe, trial: Trial, group: list[int]) -> Callable:
+    """The truth as a function of the leaves of a group, flat; the rest stays."""
+    live, rest = lift(trial.point.live), trial.point.rest
+    dys = lift(probe.split(trial.cotangent))
+    ends = np.cumsum([live[k].size for k in group])[:-1]
+
+    def gradient(x: np.ndarray) -> np.ndarray:
+        moved = list(live)
+        for k, part in zip(group, np.split(x, ends)):
+            moved[k] = part.reshape(live[k].shape)
+        value = probe.oracle.truth(moved, rest, dys).value
+        return flat([value[k] for k in group])
+
+    return gradient
 
 
 def forward_entry(probe: Probe, trial: Trial, i: int, index: tuple) -> float | None:

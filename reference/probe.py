@@ -43,6 +43,12 @@ class Probe:
         """dy leaf by leaf, rounded to the leaf's dtype."""
         return self.problem.shape.split(cotangent.value)
 
+    def output(self, point: Point) -> list[np.ndarray]:
+        """The float leaves of y in float64, from the truth's own program."""
+        dys = lift(self.split(Cotangent("zero", np.zeros(self.size))))
+        value = self.oracle.truth(lift(point.live), point.rest, dys).value
+        return value[len(point.live) :]
+
     def arrays(self, point: Point, cotangent: Cotangent, *, noisy: bool) -> tuple:
         """Hand, truth and noise at a point, all float64."""
         live, dys = lift(point.live), lift(self.split(cotangent))

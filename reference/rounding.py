@@ -12,6 +12,9 @@ from reference.problem import Problem
 from reference.replay import UNIT
 from reference.verdict import Verdict
 
+IMPRECISE_FROM = 16.0
+SATURATED = 2.0**-24
+
 
 def rounding_ratio(
     hand: np.ndarray,
@@ -20,6 +23,7 @@ def rounding_ratio(
     truth: np.ndarray,
     noise: np.ndarray,
     unit: float,
+    scale: float,
 ) -> float:
     """How much further the hand strays in a working dtype than it may.
 
@@ -35,6 +39,8 @@ def rounding_ratio(
         truth: V.
         noise: s of reference.oracle, in float64.
         unit: Unit roundoff of the working dtype.
+        scale: What V's size is elsewhere. A leaf that is nothing beside it, because
+            everything is saturated, has no digits worth keeping.
 
     Returns:
         1 and less is as good as autodiff; inf where the hand overflows and autodiff
@@ -42,7 +48,7 @@ def rounding_ratio(
     """
     sees = np.isfinite(truth) & np.isfinite(auto) & np.isfinite(hand64)
     size = np.where(sees, np.abs(truth), 0)
-    if not size.any():
+    if not size.max(initial=0) > SATURATED * scale:
         return 0.0
     if not np.isfinite(hand[sees]).all():
         return np.inf
@@ -70,8 +76,8 @@ def rounding_ratios(probe: Probe, given: Point, dtype, x64: bool) -> list[float]
         samples.append(list(zip(hand, auto, hand64, truth.value, truth.noise)))
     # Pooled over the cotangents: luck in one of them excuses nobody.
     return [
-        rounding_ratio(*(np.stack(v) for v in zip(*leaf)), unit)
-        for leaf in zip(*samples)
+        rounding_ratio(*(np.stack(v) for v in zip(*leaf)), unit, scale)
+        for leaf, scale in zip(zip(*samples), probe.scales)
     ]
 
 
@@ -79,9 +85,6 @@ def quantised(leaves: list[np.ndarray], dtype) -> list[np.ndarray]:
     """Float leaves rounded to a dtype; complex ones as they are."""
     with np.errstate(over="ignore"):
         return [v if np.iscomplexobj(v) else v.astype(dtype) for v in leaves]
-
-
-IMPRECISE_FROM = 16.0
 
 
 def judge_rounding(probe: Probe, given: Point, findings, dtypes, x64: bool) -> None:

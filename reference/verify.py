@@ -60,6 +60,7 @@ def judge(subject: Subject, seed: int, dtypes: tuple | None) -> Report:
         before = dict(oracle.passes)
         probe = Probe(problem, oracle, seed)
         given = Point("given", problem.live, problem.rest)
+        refuse_nonfinite(probe.output(given))
         findings, notes = judge_math(probe, given, subject.linear)
         judge_circular(probe, given, findings, notes)
         judge_shapes(probe, findings, notes)
@@ -100,19 +101,23 @@ def judge_by_differences(problem: Problem, seed: int) -> Report:
 
 
 def output_of(subject: Subject) -> Any:
-    """y at the given arguments.
+    """y at the given arguments, or its shapes where the forward can be traced."""
+    try:
+        return jax.eval_shape(subject.forward, *subject.args)[0]
+    except Exception:  # What cannot be traced is called.
+        y = jax.tree.map(np.asarray, subject.forward(*subject.args)[0])
+        refuse_nonfinite(jax.tree.leaves(y))
+        return y
 
-    Raises:
-        ContractError: y is not finite at the given arguments.
-    """
-    y = jax.tree.map(np.asarray, subject.forward(*subject.args)[0])
-    for v in jax.tree.leaves(y):
+
+def refuse_nonfinite(leaves: list[np.ndarray]) -> None:
+    """Raise ContractError where y is not finite at the given arguments."""
+    for v in leaves:
         if np.issubdtype(v.dtype, np.inexact) and not np.isfinite(v).all():
             raise ContractError(
                 "forward must return finite values at the given arguments, "
                 f"got {v.ravel()[~np.isfinite(v.ravel())][0]}"
             )
-    return y
 
 
 def differentiable(problem: Problem):
