@@ -1,6 +1,5 @@
 """Broadcasts, reductions and movements of axes."""
 
-
 import jax.numpy as jnp
 from jax import lax
 

@@ -204,6 +204,8 @@ def test_right_is_as_precise_as_autodiff(name):
     if case.kink:
         pytest.skip("autodiff takes another subgradient")
     for dtype in case.dtypes:
+        if dtype == "float64":
+            continue  # Autodiff in float64 is the truth here.
         for hand_error, auto_error, conditioning in roundings(case, dtype):
             assert hand_error <= 8 * max(auto_error, conditioning, 4.0), dtype
 
