@@ -72,6 +72,18 @@ conv1.right(
         dy.sum((0, 2)),
     ),
 )
+conv1.imprecise(
+    "bfloat16_inside",
+    (0, 1, 2),
+    lambda r, dy: tuple(
+        a.astype(dy.dtype)
+        for a in conv1_backward(
+            tuple(a.astype(narrow.bf16) for a in r), dy.astype(narrow.bf16)
+        )
+    ),
+    "The backward runs in bfloat16.",
+    ("float32",),
+)
 conv1.wrong(
     "kernel_not_flipped",
     0,

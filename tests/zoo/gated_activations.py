@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from tests.zoo.case import (
     Family,
+    narrow,
     normal,
 )
 from tests.zoo.smooth_activations import silu_slope
@@ -85,6 +86,18 @@ def swiglu_backward(residuals, dy, paths=("gate", "up"), swap=False, silu_at="x"
 GATE, UP = "args[0]['gate']", "args[0]['up']"
 swiglu = Family("swiglu", swiglu_f, swiglu_args)
 swiglu.right("recomputed", swiglu_backward)
+swiglu.imprecise(
+    "bfloat16_inside",
+    (GATE, UP, "args[0]['down']", 1),
+    lambda r, dy: jax.tree.map(
+        lambda a: a.astype(dy.dtype),
+        swiglu_backward(
+            jax.tree.map(lambda a: a.astype(narrow.bf16), r), dy.astype(narrow.bf16)
+        ),
+    ),
+    "The backward runs in bfloat16.",
+    ("float32",),
+)
 swiglu.wrong(
     "gate_path_missing",
     1,

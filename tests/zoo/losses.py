@@ -60,6 +60,26 @@ mse.right(
     forward=lambda p, t: (1e-12 * jnp.mean((p - t) ** 2), (p, t)),
     dtypes=("float32", "float64", "bfloat16"),
 )
+mse.imprecise(
+    "difference_in_bfloat16",
+    (0, 1),
+    lambda e, dy: (
+        2 * dy * e.astype(dy.dtype) / e.size,
+        -2 * dy * e.astype(dy.dtype) / e.size,
+    ),
+    "p - t is stored in bfloat16.",
+    ("float32",),
+    forward=lambda p, t: (jnp.mean((p - t) ** 2), (p - t).astype(narrow.bf16)),
+)
+mse.imprecise(
+    "operands_rounded_before_the_difference",
+    (0, 1),
+    lambda r, dy: (lambda e: (2 * dy * e / e.size, -2 * dy * e / e.size))(
+        (r[0].astype(narrow.bf16) - r[1].astype(narrow.bf16)).astype(dy.dtype)
+    ),
+    "p and t are rounded to bfloat16 before they are subtracted.",
+    ("float32",),
+)
 mse.wrong(
     "divided_by_batch",
     (0, 1),

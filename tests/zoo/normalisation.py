@@ -261,6 +261,18 @@ layer.imprecise(
     args=lambda d: layer_args(d, shift=100.0),
 )
 layer.imprecise(
+    "float32_inside_float64",
+    (0, 1, 2),
+    lambda r, dy: tuple(
+        a.astype(dy.dtype)
+        for a in layer_norm_backward(
+            tuple(a.astype(narrow.f32) for a in r), dy.astype(narrow.f32)
+        )
+    ),
+    "A float32 rule called with float64.",
+    ("float64",),
+)
+layer.imprecise(
     "half_statistics",
     (0, 1),
     lambda r, dy: layer_backward_stats((r[0].astype(dy.dtype), r[1], r[2]), dy),
@@ -319,6 +331,18 @@ rms.right(
             g,
         ),
     ),
+)
+rms.imprecise(
+    "weight_product_in_float16",
+    (0, 1),
+    lambda r, dy: tuple(
+        a.astype(dy.dtype)
+        for a in rms_backward(
+            tuple(a.astype(narrow.f16) for a in r), dy.astype(narrow.f16)
+        )
+    ),
+    "The backward runs in float16.",
+    ("float32",),
 )
 rms.wrong(
     "path_missing",
@@ -403,6 +427,33 @@ batch.right(
         *batch_backward(r, dy)[1:],
     ),
     "The term that is identically zero is kept.",
+)
+
+
+def batch_one_pass(r, dy):
+    x, g, _ = r
+    mean = x.mean(0)
+    rstd = lax.rsqrt((x * x).mean(0) - mean**2 + EPS)
+    xhat, s = (x - mean) * rstd, dy["y"] * g
+    dx = rstd * (s - s.mean(0) - xhat * (s * xhat).mean(0))
+    dx = dx + (dy["mean"] + 2 * dy["var"] * (x - mean)) / len(x)
+    return dx, (dy["y"] * xhat).sum(0), dy["y"].sum(0)
+
+
+batch.right(
+    "one_pass_at_mean_0",
+    batch_one_pass,
+    "E[x²] - E[x]² loses nothing near mean 0.",
+    args=lambda d: (normal(d, 7, 3), *batch_args(d)[1:]),
+    dtypes=WIDE,
+)
+batch.imprecise(
+    "one_pass_at_mean_200",
+    (0, 1),
+    batch_one_pass,
+    "E[x²] - E[x]² at mean 200.",
+    WIDE,
+    args=lambda d: (normal(d, 7, 3, shift=200.0), *batch_args(d)[1:]),
 )
 batch.wrong(
     "cotangent_of_statistics_dropped",

@@ -81,6 +81,14 @@ def rnn_python(r, dy):
 
 
 rnn.right("python_loop", rnn_python)
+rnn.imprecise(
+    "states_kept_in_bfloat16",
+    (W, U, B, 1, 2),
+    lambda r, dy: rnn_backward((r[0], r[1].astype(dy.dtype)), dy),
+    "The states are stored in bfloat16.",
+    ("float32",),
+    forward=lambda *a: (rnn_f(*a), (a, rnn_f(*a).astype(narrow.bf16))),
+)
 rnn.wrong(
     "no_gradient_through_time",
     (W, U, B, 1, 2),
@@ -190,6 +198,19 @@ lstm.right(
             r[0][None], r[1][None], r[2][None], jax.tree.map(lambda a: a[None], dy)
         ),
     ),
+)
+lstm.imprecise(
+    "gates_in_float16",
+    (0, 1, 2, 3, 4),
+    lambda r, dy: tuple(
+        a.astype(r[0].dtype)
+        for a in lstm_backward(
+            tuple(a.astype(narrow.f16) for a in r),
+            jax.tree.map(lambda a: a.astype(narrow.f16), dy),
+        )
+    ),
+    "The backward runs in float16.",
+    ("float32",),
 )
 lstm.wrong(
     "cell_cotangent_lost",

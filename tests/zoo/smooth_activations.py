@@ -249,6 +249,14 @@ gelu.right(
     dtypes=("bfloat16", "float16", "float32"),
     forward=lambda x: (gelu_tanh(x.astype(narrow.f32)).astype(x.dtype), (x,)),
 )
+gelu.imprecise(
+    "input_kept_in_bfloat16",
+    0,
+    lambda r, dy: (dy * gelu_tanh_slope(r[0].astype(dy.dtype)),),
+    "The pre-activation is stored in bfloat16.",
+    ("float32",),
+    forward=lambda x: (gelu_tanh(x), (x.astype(narrow.bf16),)),
+)
 gelu.wrong(
     "constant_mistyped",
     0,

@@ -153,6 +153,17 @@ softmax.imprecise(
     args=large,
 )
 softmax.imprecise(
+    "float32_inside_float64",
+    0,
+    lambda y, dy: (
+        softmax_backward(y.astype(narrow.f32), dy.astype(narrow.f32))[0].astype(
+            dy.dtype
+        ),
+    ),
+    "A float32 rule called with float64.",
+    ("float64",),
+)
+softmax.imprecise(
     "output_in_bfloat16",
     0,
     lambda y, dy: softmax_backward(y.astype(dy.dtype), dy),
