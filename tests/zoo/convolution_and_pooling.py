@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from tests.zoo.case import Family, array, normal, without
+from tests.zoo.case import Family, array, narrow, normal, without
 
 # one-dimensional valid correlation, x (n, c, t), w (o, c, k)
 

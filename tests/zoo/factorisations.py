@@ -10,6 +10,7 @@ from tests.zoo.case import (
     WIDE,
     Family,
     array,
+    narrow,
     normal,
 )
 
@@ -26,6 +27,23 @@ inverse.right(
     "solves",
     lambda r, dy: (-jnp.linalg.solve(r[0].T, jnp.linalg.solve(r[0], dy.T).T),),
     save="x",
+)
+inverse.imprecise(
+    "inverse_stored_in_bfloat16",
+    0,
+    lambda y, dy: (lambda v: (-v.T @ dy @ v.T,))(y.astype(dy.dtype)),
+    "A⁻¹ is stored in bfloat16.",
+    ("float32",),
+    forward=lambda a: (jnp.linalg.inv(a), jnp.linalg.inv(a).astype(narrow.bf16)),
+)
+inverse.imprecise(
+    "float32_inside_float64",
+    0,
+    lambda y, dy: (lambda v: ((-v.T @ dy.astype(narrow.f32) @ v.T).astype(dy.dtype),))(
+        y.astype(narrow.f32)
+    ),
+    "A float32 rule called with float64.",
+    ("float64",),
 )
 inverse.wrong("sign", 0, lambda y, dy: (y.T @ dy @ y.T,), "The minus is missing.")
 inverse.wrong("no_transposes", 0, lambda y, dy: (-y @ dy @ y,), "A⁻¹ for A⁻ᵀ.")

@@ -8,6 +8,7 @@ from jax import lax
 from tests.zoo.case import (
     Family,
     array,
+    narrow,
     normal,
     uniform,
     without,
@@ -70,6 +71,18 @@ group.right(
             for k in (0, 3)
         ]
     ),
+)
+group.imprecise(
+    "float16_inside",
+    (0, 1),
+    lambda r, dy: tuple(
+        a.astype(dy.dtype)
+        for a in group_backward(
+            tuple(a.astype(narrow.f16) for a in r), dy.astype(narrow.f16)
+        )
+    ),
+    "The backward runs in float16.",
+    ("float32",),
 )
 group.wrong(
     "interleaved_groups",

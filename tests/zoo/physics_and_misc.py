@@ -10,6 +10,7 @@ from jax import lax
 from tests.zoo.case import (
     WIDE,
     Family,
+    narrow,
     normal,
     times,
     uniform,
@@ -45,6 +46,15 @@ pendulum = Family(
     lambda d: (normal(d, 3), normal(d, 3, seed=1)),
 )
 pendulum.right("discrete_adjoint", pendulum_backward)
+pendulum.imprecise(
+    "path_in_bfloat16",
+    (0, 1),
+    lambda r, dy: pendulum_backward(
+        r, dy, path=lambda q: q.astype(narrow.bf16).astype(dy[0].dtype)
+    ),
+    "The path is stored in bfloat16.",
+    ("float32",),
+)
 pendulum.wrong(
     "forward_in_time",
     (0, 1),
@@ -300,6 +310,14 @@ gravity.right(
             )
         )(r[0]),
     ),
+)
+gravity.imprecise(
+    "cube_overflows",
+    0,
+    gravity_backward,
+    "r³ overflows in float16 at distance 50.",
+    ("float16",),
+    args=lambda d: (normal(d, 5, 3, scale=40.0),),
 )
 gravity.wrong(
     "each_pair_once",
