@@ -142,7 +142,7 @@ def settle(probe, leaf: Findings, i: int, trials: list[Trial], notes: list) -> N
     suspects.sort(key=lambda t: t.comparisons[i].units, reverse=True)
     for trial in one_a_point(suspects):
         verdict, sentence = excuse(probe, trial, i)
-        if not sentence:
+        if not sentence or (verdict is Verdict.RIGHT and trial.point.kind != "given"):
             continue
         if verdict is Verdict.RIGHT or (
             verdict is Verdict.KINK and trial.point.kind != "given"
