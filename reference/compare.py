@@ -121,7 +121,7 @@ def steady(
     """
     size = np.where(np.isfinite(truth), np.abs(truth), 0.0)
     typical = np.maximum(size, max(rms(size), scale))
-    return np.where(noise > jump * typical, 4 * UNIT * typical, noise)
+    return np.asarray(np.where(noise > jump * typical, 4 * UNIT * typical, noise))
 
 
 def rms(v: np.ndarray) -> float:

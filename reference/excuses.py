@@ -5,10 +5,17 @@ what none of them explains is WRONG.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from reference.compare import LIMIT, Comparison, compare, rms, steady
+from reference.numeric import (
+    Difference,
+    along,
+    directional_derivative,
+    judge_difference,
+)
 from reference.probe import Probe, Trial, lift
 from reference.subgradient import subgradient_verdict
 from reference.verdict import Verdict
@@ -33,6 +40,7 @@ def excuse(probe: Probe, trial: Trial, i: int) -> Excuse:
     found = found or by_kink(probe, trial, i, hand, truth)
     found = found or by_forward_mode(probe, trial, i, hand, truth)
     found = found or by_surrogate(probe, trial, i, hand, noise)
+    found = found or by_differences(probe, trial, i, hand, truth)
     return found or (Verdict.WRONG, "is not the derivative of the forward")
 
 
@@ -64,8 +72,8 @@ def by_rounding(probe, trial: Trial, i: int, hand, truth, noise) -> Excuse | Non
         jump=jump,
         scale=probe.scales[i] * rms(trial.cotangent.value),
     )
-    spread = np.fmax(own, others)
-    if again(trial, hand[i], truth[i], np.fmax(spread, noise[i])).passes:
+    spread = np.asarray(np.fmax(np.fmax(own, others), noise[i]))
+    if again(trial, hand[i], truth[i], spread).passes:
         return Verdict.RIGHT, "differs by no more than rounding inside the two programs"
     return None
 
@@ -155,3 +163,30 @@ def by_surrogate(probe, trial: Trial, i: int, hand, noise) -> Excuse | None:
         return None
     hidden = ", ".join(probe.oracle.customs)
     return Verdict.RIGHT, f"the derivative of what is computed; autodiff sees {hidden}"
+
+
+def by_differences(probe, trial: Trial, i: int, hand, truth) -> Excuse | None:
+    """Autodiff errs for a reason of its own, as with bit operations inside."""
+    index = trial.comparisons[i].index
+    found = difference_at(probe, trial, i, index)
+    if found is None:
+        return None
+    tolerance = 2.0**-40 * rms(hand[i])
+    says = [
+        judge_difference(float(v[i][index]), found, tolerance) for v in (hand, truth)
+    ]
+    if says != [Verdict.RIGHT, Verdict.WRONG]:
+        return None
+    return Verdict.RIGHT, "differences agree with it; autodiff errs here"
+
+
+def difference_at(probe, trial: Trial, i: int, index: tuple) -> Difference | None:
+    """The numerical derivative in one entry, by values of the forward alone."""
+    live = lift(trial.point.live)
+    if any(map(np.iscomplexobj, live)):
+        return None
+    tangents = [np.zeros_like(v) for v in live]
+    tangents[i][index] = 1.0
+    dys = lift(probe.split(trial.cotangent))
+    primal = partial(probe.oracle.primal, rest=trial.point.rest)
+    return directional_derivative(along(primal, (live,), (tangents,), dys))

@@ -17,7 +17,7 @@ import numpy as np
 
 from reference.compare import Comparison, rms
 from reference.cotangents import Cotangent, generator, normal
-from reference.excuses import excuse
+from reference.excuses import excuse, forward_entry
 from reference.oracle import oracle_for
 from reference.points import Point
 from reference.probe import Probe, Trial, given_trials, lift, nearby_trials
@@ -54,6 +54,7 @@ def judge_math(probe: Probe, given: Point, linear: bool) -> tuple[list[Findings]
     for i, leaf in judged:
         if undecided(leaf):
             settle(probe, leaf, i, away, notes)
+        see_blind(probe, leaf, i, home)
         see_life(probe, leaf, i, home, away)
     return findings, notes
 
@@ -160,6 +161,26 @@ def one_a_point(trials: list[Trial]) -> list[Trial]:
     for t in trials:
         first.setdefault(t.point.kind, t)
     return list(first.values())
+
+
+def see_blind(probe, leaf: Findings, i: int, home: list[Trial]) -> None:
+    """Entries of which reverse mode knows nothing: forward mode decides, or nobody."""
+    trial = home[-1]
+    if not undecided(leaf) or not leaf.blind:
+        return
+    hand, truth, _ = probe.arrays(trial.point, trial.cotangent, noisy=False)
+    blind = np.argwhere(~np.isfinite(truth[i]))[:4]
+    for index in map(tuple, blind):
+        forward = forward_entry(probe, trial, i, index)
+        if forward is None or not np.isfinite(forward):
+            leaf.verdict, leaf.trial = Verdict.UNTESTED, trial
+            leaf.sentence = f"the truth is not finite in {leaf.blind} entries"
+        elif not abs(hand[i][index] - forward) <= 2**-40 * max(1.0, abs(forward)):
+            leaf.verdict, leaf.trial = Verdict.WRONG, trial
+            leaf.sentence = (
+                f"is {hand[i][index]} at {[int(k) for k in index]}, where forward mode "
+                f"gives {forward:.6g} and reverse mode nothing finite"
+            )
 
 
 def see_life(probe, leaf: Findings, i: int, home: list[Trial], away: list) -> None:

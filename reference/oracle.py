@@ -37,6 +37,7 @@ from reference.replay import (
     first_nonfinite,
     float_constants,
     narrowings,
+    overwrites,
     random_signs,
     replay,
 )
@@ -87,6 +88,7 @@ class Oracle:
         self._primal_jaxpr = jax.make_jaxpr(functions.primal)(*examples[:2])
         self.customs = custom_derivatives(self._primal_jaxpr)
         self.special = compared_integers(self._primal_jaxpr)
+        self.overwrites = overwrites(self._primal_jaxpr)
         try:
             hand_jaxpr = jax.make_jaxpr(functions.hand)(*examples)
             self.eager = False
@@ -160,7 +162,7 @@ class Oracle:
             for seed in range(count + 1)
         ]
         return [
-            np.max([finite(np.abs(v - values[0])) for v in values[1:]], axis=0)
+            np.asarray(np.max([finite(abs(v - values[0])) for v in values[1:]], axis=0))
             for values in zip(*runs)
         ]
 
@@ -276,6 +278,8 @@ def pullback_of(primal: Callable) -> Callable:
 
     def truth(live, rest, dys):
         y, pullback = jax.vjp(lambda vs: primal(vs, rest), live)
+        # A forward may keep a dtype of its own whatever it is given.
+        dys = [jnp.asarray(d, v.dtype) for d, v in zip(dys, y)]
         return [*pullback(dys)[0], *y]
 
     return truth
@@ -340,10 +344,10 @@ def like(v: Any, dtype: Any) -> jax.ShapeDtypeStruct:
 
 def finite(v: np.ndarray) -> np.ndarray:
     """NaN and inf as 0."""
-    return np.where(np.isfinite(v), v, 0.0)
+    return np.asarray(np.where(np.isfinite(v), v, 0.0))
 
 
 def to_numpy(values: list) -> list[np.ndarray]:
     """Arrays on the host, narrow floats as float64."""
     arrays = [np.asarray(v) for v in jax.device_get(values)]
-    return [v.astype(lifted(v.dtype)) for v in arrays]
+    return [np.asarray(v.astype(lifted(v.dtype))) for v in arrays]

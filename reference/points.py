@@ -27,7 +27,10 @@ class Point:
 
 
 def nearby_points(
-    problem: Problem, rng: np.random.Generator, special: list[int]
+    problem: Problem,
+    rng: np.random.Generator,
+    special: list[int],
+    repeats: bool,
 ) -> Iterator[Point]:
     """The situations of `MOVES`, each applied to every leaf that allows it.
 
@@ -36,9 +39,12 @@ def nearby_points(
         rng: Draws the moves.
         special: Integers that the forward compares its arguments with, like the index
             that a loss ignores.
+        repeats: Whether an index may occur twice; where the forward overwrites entries,
+            the order of two equal indices is nobody's promise.
     """
     for kind, (live_move, rest_move) in MOVES.items():
-        live = [live_move(v, kind_of(v), rng) for v in problem.live]
+        rest_move = rest_move if repeats else "permute"
+        live = [np.asarray(live_move(v, kind_of(v), rng)) for v in problem.live]
         rest = [move_rest(v, rest_move, rng, problem, special) for v in problem.rest]
         point = Point(kind, live, rest)
         if differs(point, problem):
@@ -104,12 +110,14 @@ def jitter(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
         x = x * factor
     if kind == "simplex":
         x = x / x.sum(-1, keepdims=True)
-    return x.astype(v.dtype)
+    return np.asarray(x.astype(v.dtype))
 
 
 def resigned(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """Generic leaves with signs drawn anew."""
+    """Generic leaves with signs drawn anew, sorted ones out of order."""
     moved = jitter(v, kind, rng)
+    if kind == "sorted":
+        return rng.permuted(moved, axis=-1)
     if kind not in ("generic", "unit") or np.iscomplexobj(v):
         return moved
     return (moved * rng.choice([-1, 1], v.shape)).astype(v.dtype)
@@ -190,7 +198,7 @@ def move_rest(v, move: str, rng, problem: Problem, special: list[int]):
     elif move == "draw":
         moved = rng.choice(v.ravel(), v.shape)
     elif move == "range":
-        moved = rng.choice(plausible(v, problem), v.shape).astype(v.dtype)
+        moved = rng.integers(min(v.min(), 0), v.max() + 1, v.shape).astype(v.dtype)
     elif move == "special":
         values = rng.choice(np.array(special or v.ravel()), v.shape)
         moved = np.where(rng.random(v.shape) < 0.4, values, v).astype(v.dtype)
@@ -198,18 +206,6 @@ def move_rest(v, move: str, rng, problem: Problem, special: list[int]):
         moved = np.full_like(v, v.ravel()[0 if move == "first" else -1])
     in_order = v.ndim == 1 and (np.diff(v.astype(np.int64)) >= 0).all()
     return np.sort(moved) if in_order else moved
-
-
-def plausible(v: np.ndarray, problem: Problem) -> np.ndarray:
-    """Values that an index may take: below the least axis length above the given ones.
-
-    The table that is indexed is among the arguments, so its length is above every given
-    index, and the least such length is not above the table's.
-    """
-    lengths = [n for w in problem.live for n in w.shape if n > v.max()]
-    if v.min() < 0 or not lengths:
-        return v.ravel()
-    return np.arange(min(lengths))
 
 
 def is_permutation(v: np.ndarray, problem: Problem) -> bool:

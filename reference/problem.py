@@ -56,7 +56,8 @@ class Shape:
         sizes = [int(np.prod(v.shape)) for v in self.live_outputs]
         parts = np.split(flat, np.cumsum(sizes)[:-1])
         return [
-            p.reshape(v.shape).astype(v.dtype) for p, v in zip(parts, self.live_outputs)
+            np.asarray(p.reshape(v.shape).astype(v.dtype))
+            for p, v in zip(parts, self.live_outputs)
         ]
 
     def merge(self, live: list, rest: list) -> tuple:
@@ -96,7 +97,12 @@ class Functions:
     def hand(self, live: list, rest: list, dys: list) -> list:
         """The hand-written cotangents of the live leaves."""
         args = self.shape.merge(live, rest)
-        _, residuals = self.subject_forward(*args)
+        y, residuals = self.subject_forward(*args)
+        live_y = [
+            v for v in map(jnp.asarray, jax.tree.leaves(y)) if is_inexact(v.dtype)
+        ]
+        # A forward may keep a dtype of its own whatever it is given.
+        dys = [jnp.asarray(d, v.dtype) for d, v in zip(dys, live_y)]
         cotangents = self.subject_backward(residuals, self.shape.cotangent(dys))
         return live_cotangents(args, cotangents, self.shape)
 

@@ -322,6 +322,11 @@ def float_constants(jaxpr) -> Counter:
     )
 
 
+def overwrites(jaxpr) -> bool:
+    """Whether a function writes entries at indices, the last write winning."""
+    return any(eqn.primitive.name == "scatter" for eqn in equations(jaxpr))
+
+
 def compared_integers(jaxpr) -> list[int]:
     """Integers that a function compares something with for equality."""
     found = {}

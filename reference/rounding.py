@@ -52,8 +52,8 @@ def rounding_ratio(
         return 0.0
     if not np.isfinite(hand[sees]).all():
         return np.inf
-    error = np.abs(hand - hand64)[sees].max()
-    own = np.abs(auto - truth)[sees].max()
+    error = np.abs(hand[sees] - hand64[sees]).max()
+    own = np.abs(auto[sees] - truth[sees]).max()
     conditioning = steady(noise, truth)[sees].max() * unit / UNIT
     return float(error / max(own, 4 * unit * size.max(), conditioning))
 
@@ -84,7 +84,9 @@ def rounding_ratios(probe: Probe, given: Point, dtype, x64: bool) -> list[float]
 def quantised(leaves: list[np.ndarray], dtype) -> list[np.ndarray]:
     """Float leaves rounded to a dtype; complex ones as they are."""
     with np.errstate(over="ignore"):
-        return [v if np.iscomplexobj(v) else v.astype(dtype) for v in leaves]
+        return [
+            v if np.iscomplexobj(v) else np.asarray(v.astype(dtype)) for v in leaves
+        ]
 
 
 def judge_rounding(probe: Probe, given: Point, findings, dtypes, x64: bool) -> None:

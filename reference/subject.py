@@ -175,7 +175,7 @@ class CarriedBackward:
 
     def __call__(self, args: tuple, dy: Any) -> tuple:
         """The pullback."""
-        return jax.vjp(self.forward.call, *args)[1](dy)
+        return jax.vjp(self.forward.call, *jax.tree.map(jnp.asarray, args))[1](dy)
 
 
 @dataclass(frozen=True)
@@ -213,8 +213,7 @@ def carried(f: Callable, args: tuple) -> Subject:
 
 def undecorated(f: Callable) -> Any:
     """The custom_vjp or custom_jvp object behind jit and other wrappers, or f."""
-    found = f
-    while not hasattr(found, "defvjp") and hasattr(found, "__wrapped__"):
+    found, kinds = f, (jax.custom_vjp, jax.custom_jvp)
+    while not isinstance(found, kinds) and hasattr(found, "__wrapped__"):
         found = found.__wrapped__
-    kinds = (jax.custom_vjp, jax.custom_jvp)
     return found if isinstance(found, kinds) else f

@@ -52,8 +52,10 @@ def check_subject(
 def judge(subject: Subject, seed: int, dtypes: tuple | None) -> Report:
     """Steps 2 to 6."""
     x64 = bool(jax.config.jax_enable_x64)
+    with exact_arithmetic(x64):
+        y = output_of(subject)
     with exact_arithmetic():
-        problem = flatten(subject, output_of(subject))
+        problem = flatten(subject, y)
         oracle = differentiable(problem)
         if oracle is None:
             return judge_by_differences(problem, seed)

@@ -5,13 +5,9 @@ forward mode's ⟨dy, J e_j⟩, and the difference quotient with its bar. They n
 errs: three agree against the hand, or the hand and the differences against autodiff.
 """
 
-import numpy as np
-
-from reference.compare import Comparison
-from reference.excuses import forward_entry
+from reference.excuses import difference_at, forward_entry
 from reference.judge import Findings
-from reference.numeric import along, directional_derivative
-from reference.probe import Probe, Trial, culprit, lift
+from reference.probe import Probe, Trial, culprit
 from reference.report import Leaf
 from reference.verdict import Verdict
 
@@ -32,14 +28,18 @@ def leaf_with_witnesses(probe: Probe, name: str, i: int, leaf: Findings) -> Leaf
     c, trial = leaf.trial.comparisons[i], leaf.trial
     common |= dict(units=c.units, relative=c.relative, point=trial.point.kind)
     common |= dict(index=c.index, hand=number(c.hand), autodiff=number(c.truth))
-    same_shapes = probe.problem.live[i].shape == trial.point.live[i].shape
-    if leaf.verdict is not Verdict.WRONG or not same_shapes:
+    if leaf.verdict is not Verdict.WRONG:
         return Leaf(**common)
+    shapes = [[v.shape for v in vs] for vs in (probe.problem.live, trial.point.live)]
+    if shapes[0] != shapes[1] or trial.cotangent.value.size != probe.size:
+        common["sentence"] = f"{leaf.sentence}; seen with {trial.point.kind}"
+        return Leaf(**common)
+    found = difference_at(probe, trial, i, c.index)
     common["sentence"] = "; ".join([leaf.sentence, *where(probe, trial, i)])
     return Leaf(
         **common,
         forward_mode=forward_entry(probe, trial, i, c.index),
-        difference=difference(probe, trial, i, c),
+        difference=None if found is None else (found.value, found.error),
     )
 
 
@@ -50,21 +50,6 @@ def where(probe: Probe, trial: Trial, i: int) -> list[str]:
     if entry is not None:
         found.append(f"only through entry {entry} of y, counted flat")
     return found
-
-
-def difference(
-    probe: Probe, trial: Trial, i: int, c: Comparison
-) -> tuple[float, float] | None:
-    """The numerical value at the worst entry and its bar."""
-    live = lift(trial.point.live)
-    if any(map(np.iscomplexobj, live)):
-        return None
-    tangents = [np.zeros_like(v) for v in live]
-    tangents[i][c.index] = 1.0
-    dys = lift(probe.split(trial.cotangent))
-    primal = lambda vs: probe.oracle.primal(vs, trial.point.rest)  # noqa: E731
-    found = directional_derivative(along(primal, (live,), (tangents,), dys))
-    return found.value, found.error
 
 
 def number(value: float | complex) -> float:

@@ -1,0 +1,41 @@
+"""The verifier on the zoo: finds the wrong, accuses none, tells the imprecise apart.
+
+The first dtype of each case runs always, the others under `-m slow`.
+"""
+
+import jax
+import pytest
+
+from reference.subject import Subject
+from reference.verdict import Verdict
+from reference.verify import check_subject
+from tests.zoo import CASES, defaults
+
+FIRST = [(name, case.dtypes[0]) for name, case in CASES.items()]
+OTHERS = [(name, d) for name, case in CASES.items() for d in case.dtypes[1:]]
+
+
+def assert_verdict(name: str, dtype: str) -> None:
+    case = CASES[name]
+    with defaults(), jax.enable_x64(dtype == "float64"):
+        args = case.args(dtype)
+        names = tuple(f"args[{i}]" for i in range(len(args)))
+        report = check_subject(
+            Subject(name, case.forward, case.backward, args, names, primal=case.primal)
+        )
+    allowed = {case.expected} | ({"KINK"} if case.kink else set())
+    assert report.verdict in allowed, f"{case.why}\n{report}"
+    if report.verdict is Verdict.WRONG:
+        wrong = [k for k, v in report.leaves.items() if v.verdict is Verdict.WRONG]
+        assert any(w.startswith(leaf) for w in wrong for leaf in case.leaf), report
+
+
+@pytest.mark.parametrize("name,dtype", FIRST)
+def test_verdict(name, dtype):
+    assert_verdict(name, dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name,dtype", OTHERS)
+def test_verdict_in_other_dtypes(name, dtype):
+    assert_verdict(name, dtype)
