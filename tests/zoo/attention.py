@@ -10,12 +10,10 @@ from jax import lax
 from tests.zoo.case import (
     HALF,
     Family,
-    clipped,
     narrow,
     normal,
     one_entry,
     swapped,
-    with_cotangent,
 )
 
 ROOT = math.sqrt(5)
@@ -160,12 +158,6 @@ attention.wrong(
     swapped(attention_backward, 0, 1),
     "dq and dk exchanged.",
     args=lambda d: qkv(d, 5, 5),
-)
-attention.wrong(
-    "clipped_cotangent",
-    (0, 1, 2),
-    with_cotangent(attention_backward, clipped),
-    "dy is clipped.",
 )
 attention.wrong(
     "one_entry_of_dv",
