@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from tests.zoo.case import (
+    ALL,
     WIDE,
     Family,
     narrow,
@@ -256,7 +257,7 @@ layer.imprecise(
     (0, 1),
     layer_backward_stats,
     "E[x²] - E[x]² in the statistics.",
-    ("float32", "float64"),
+    ALL,
     forward=layer_forward_one_pass,
     args=lambda d: layer_args(d, shift=100.0),
 )
@@ -452,7 +453,7 @@ batch.imprecise(
     (0, 1),
     batch_one_pass,
     "E[x²] - E[x]² at mean 200.",
-    WIDE,
+    ALL,
     args=lambda d: (normal(d, 7, 3, shift=200.0), *batch_args(d)[1:]),
 )
 batch.wrong(

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from tests.zoo.case import (
+    ALL,
     Family,
     array,
     narrow,
@@ -277,7 +278,7 @@ standardise.imprecise(
         )
     )(r[0], jnp.sqrt(((r[0] ** 2).mean() - r[0].mean() ** 2) * 11 / 10)),
     "E[x²] - E[x]² at mean 200.",
-    ("float32", "float64"),
+    ALL,
     save="x",
     args=lambda d: (normal(d, 11, shift=200.0),),
 )

@@ -311,14 +311,6 @@ gravity.right(
         )(r[0]),
     ),
 )
-gravity.imprecise(
-    "cube_overflows",
-    0,
-    gravity_backward,
-    "r³ overflows in float16 at distance 50.",
-    ("float16",),
-    args=lambda d: (normal(d, 5, 3, scale=40.0),),
-)
 gravity.wrong(
     "each_pair_once",
     0,
