@@ -20,6 +20,7 @@ from reference.cotangents import Cotangent, generator, normal
 from reference.excuses import excuse, forward_entry
 from reference.oracle import oracle_for
 from reference.points import Point
+from reference.problem import Problem, is_key
 from reference.probe import Probe, Trial, given_trials, lift, nearby_trials
 from reference.shapes import cuts
 from reference.verdict import Verdict
@@ -65,6 +66,8 @@ def judge_shapes(probe: Probe, findings: list[Findings], notes: list) -> None:
     The leaves are the same at every shape, so a finding carries over by its place.
     """
     for name, smaller in cuts(probe.problem):
+        if probe.oracle.overwrites and repeats_an_index(smaller):
+            continue
         try:
             oracle = oracle_for(smaller.functions)
             other = Probe(smaller, oracle, probe.seed, probe.scales)
@@ -82,6 +85,12 @@ def judge_shapes(probe: Probe, findings: list[Findings], notes: list) -> None:
         for i, leaf in enumerate(findings):
             if probe.problem.is_judged[i] and undecided(leaf):
                 settle(other, leaf, i, [trial], notes)
+
+
+def repeats_an_index(problem: Problem) -> bool:
+    """Whether some integer leaf holds a value twice."""
+    whole = [v for v in problem.rest if not is_key(v) and v.dtype != bool]
+    return any(np.unique(v).size < v.size for v in whole)
 
 
 def has_size_written_in(probe: Probe, other: Probe) -> bool:

@@ -1,7 +1,7 @@
 """Other shapes: a backward may be right at one batch size and wrong at the next.
 
 Axes that have one length in several leaves mostly belong together, so a length is cut
-everywhere at once: to 1, where broadcasting hides a missing sum, and to 2. Axes of
+everywhere at once, to 1, where broadcasting hides a missing sum. Axes of
 length 1 are grown to 3, where a factor 1/N that is missing shows. Where a leaf is
 square, transposing goes unseen; then the axes of that length are cut in every
 combination until the forward accepts one that makes the leaf oblong.
@@ -53,8 +53,6 @@ def candidates(problem: Problem) -> Iterator[tuple[str, list[Axis], int]]:
             yield "axes of length 1 grown to 3", list(some), 3
     for n in leading_lengths(problem):
         yield f"axes of length {n} cut to 1", by_length[n], 1
-        if n > 2:
-            yield f"axes of length {n} cut to 2", by_length[n], 2
 
 
 def axes_by_length(problem: Problem) -> dict[int, list[Axis]]:

@@ -1,7 +1,9 @@
 """The verifier on the zoo: finds the wrong, accuses none, tells the imprecise apart.
 
-The first dtype of each case runs always, the others under `-m slow`.
+One case in eight runs always, in its first dtype; the others run under `-m slow`.
 """
+
+import zlib
 
 import jax
 import pytest
@@ -11,8 +13,13 @@ from reference.verdict import Verdict
 from reference.verify import check_subject
 from tests.zoo import CASES, defaults
 
-FIRST = [(name, case.dtypes[0]) for name, case in CASES.items()]
-OTHERS = [(name, d) for name, case in CASES.items() for d in case.dtypes[1:]]
+ALL = [(name, d) for name, case in CASES.items() for d in case.dtypes]
+FEW = [
+    (name, case.dtypes[0])
+    for name, case in CASES.items()
+    if zlib.crc32(name.encode()) % 8 == 0
+]
+REST = sorted(set(ALL) - set(FEW))
 
 
 def assert_verdict(name: str, dtype: str) -> None:
@@ -30,12 +37,12 @@ def assert_verdict(name: str, dtype: str) -> None:
         assert any(w.startswith(leaf) for w in wrong for leaf in case.leaf), report
 
 
-@pytest.mark.parametrize("name,dtype", FIRST)
+@pytest.mark.parametrize("name,dtype", FEW)
 def test_verdict(name, dtype):
     assert_verdict(name, dtype)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name,dtype", OTHERS)
-def test_verdict_in_other_dtypes(name, dtype):
+@pytest.mark.parametrize("name,dtype", REST)
+def test_verdict_of_the_rest(name, dtype):
     assert_verdict(name, dtype)
