@@ -20,8 +20,8 @@ from reference.cotangents import Cotangent, generator, normal
 from reference.excuses import excuse, forward_entry
 from reference.oracle import oracle_for
 from reference.points import Point
-from reference.problem import Problem, is_key
 from reference.probe import Probe, Trial, given_trials, lift, nearby_trials
+from reference.problem import Problem, is_key
 from reference.shapes import cuts
 from reference.verdict import Verdict
 
