@@ -220,6 +220,7 @@ def check_gradient(
         A report with a leaf for each float leaf of the arguments.
 
     Example:
+        >>> import numpy as np
         >>> check_gradient(lambda x: (x**3).sum(), lambda x: 3 * x**2,
         ...                np.array([0.3, -1.2])).verdict
         <Verdict.RIGHT: 'RIGHT'>

@@ -91,7 +91,8 @@ def safely_differs(problem: Problem, i: int, seed: int) -> bool:
 def rounded(problem: Problem, i: int, seed: int) -> Problem:
     """Values with one decimal, as long as leaf `i` differs."""
     live = [
-        np.round(v.astype(np.complex128), 1).real.astype(v.dtype) for v in problem.live
+        np.asarray(np.round(v.astype(np.complex128), 1).real.astype(v.dtype))
+        for v in problem.live
     ]
     candidate = moved_to(problem, Point("rounded", live, problem.rest))
     if any(map(np.iscomplexobj, problem.live)) or candidate is None:

@@ -78,7 +78,6 @@ def test_data_drawn_with_the_seed_of_the_check_hide_nothing(seed):
     assert check_vjp(forward, backward, x, seed=seed).verdict is WRONG
 
 
-@pytest.mark.xfail(reason="NaN is called RIGHT where the truth is NaN too")
 def test_nan_where_autodiff_is_nan_is_not_right():
     """Reverse mode multiplies 0 by infinity below zero, where the derivative is 0."""
     forward, backward = pair(lambda x: jnp.where(x > 0, jnp.sqrt(x), 0))
@@ -271,17 +270,15 @@ def test_an_infinite_entry_is_not_dropped():
     assert "is inf at [1]" in report.leaves["args[0]"].sentence
 
 
-# Where this verifier errs
+# What this verifier once got wrong
 
 
-@pytest.mark.xfail(reason="rounding to float32 leaves the output in float64")
 def test_a_forward_may_close_over_arrays_of_its_own_dtype():
     weights = np.array([0.3, -1.2, 0.7])
     report = check_gradient(lambda x: jnp.sum(weights * x), lambda x: weights, weights)
     assert report.verdict is RIGHT
 
 
-@pytest.mark.xfail(reason="a point is kept although some of its outputs are NaN")
 def test_nothing_is_judged_where_the_forward_is_nan():
     """The logarithm of a negative sum, at weights of signs of their own."""
 
