@@ -23,7 +23,7 @@ from reference.subject import (
     Subject,
     carried,
 )
-from reference.verify import check_subject
+from reference.verify import POINTS, check_subject
 
 
 def check_vjp(
@@ -32,6 +32,7 @@ def check_vjp(
     *args: Any,
     seed: int = 0,
     dtypes: tuple | None = None,
+    points: int = POINTS,
     linear: bool = True,
 ) -> Report:
     """Judge the two functions that jax.custom_vjp takes.
@@ -45,6 +46,7 @@ def check_vjp(
         seed: Of the probes.
         dtypes: Working dtypes for the judgement of rounding; those of `args` where
             None.
+        points: How many points besides the given one are visited, at most.
         linear: False for a declared surrogate that is not linear in dy.
 
     Returns:
@@ -62,7 +64,7 @@ def check_vjp(
     names = tuple(f"args[{i}]" for i in range(len(args)))
     name = getattr(backward, "__name__", type(backward).__name__)
     subject = Subject(name, forward, backward, args, names, linear)
-    return check_subject(subject, seed=seed, dtypes=dtypes)
+    return check_subject(subject, seed=seed, dtypes=dtypes, points=points)
 
 
 def check_rule(
@@ -73,6 +75,7 @@ def check_rule(
     key: Any = None,
     seed: int = 0,
     dtypes: tuple | None = None,
+    points: int = POINTS,
 ) -> Report:
     """Judge `rule.backward` against the derivative of `rule.forward` at x.
 
@@ -85,6 +88,7 @@ def check_rule(
         seed: Of the parameters and the probes.
         dtypes: Working dtypes for the judgement of rounding; those of the arguments
             where None.
+        points: How many points besides the given one are visited, at most.
 
     Returns:
         A report with the leaves "dparams..." and "dx...".
@@ -103,7 +107,7 @@ def check_rule(
         key = forward_key
     forward = RuleForward(rule, KeyData.of(key) if rule.random else None)
     subject = Subject(rule.name, forward, rule.backward, (params, x), ("dparams", "dx"))
-    return check_subject(subject, seed=seed, dtypes=dtypes)
+    return check_subject(subject, seed=seed, dtypes=dtypes, points=points)
 
 
 def check_loss(
@@ -113,6 +117,7 @@ def check_loss(
     *,
     seed: int = 0,
     dtypes: tuple | None = None,
+    points: int = POINTS,
 ) -> Report:
     """Judge `loss.backward` against the derivative of `loss.forward`.
 
@@ -122,6 +127,7 @@ def check_loss(
         target: Pytree of arrays; it gets no cotangent.
         seed: Of the probes.
         dtypes: Working dtypes for the judgement of rounding.
+        points: How many points besides the given one are visited, at most.
 
     Returns:
         A report with the leaf "dprediction" or its parts.
@@ -134,7 +140,7 @@ def check_loss(
         ("dprediction", "dtarget"),
         frozen=(1,),
     )
-    return check_subject(subject, seed=seed, dtypes=dtypes)
+    return check_subject(subject, seed=seed, dtypes=dtypes, points=points)
 
 
 def check_network(
@@ -147,6 +153,7 @@ def check_network(
     key: Any = None,
     seed: int = 0,
     dtypes: tuple | None = None,
+    points: int = POINTS,
 ) -> Report:
     """Judge the gradient of a whole network's loss in its parameters.
 
@@ -159,6 +166,7 @@ def check_network(
         key: For a network that is random; one from the seed where None.
         seed: Of the probes.
         dtypes: Working dtypes for the judgement of rounding.
+        points: How many points besides the given one are visited, at most.
 
     Returns:
         A report with the leaves "dparams...".
@@ -173,11 +181,15 @@ def check_network(
         ("dparams", "dx", "dtarget"),
         frozen=(1, 2),
     )
-    return check_subject(subject, seed=seed, dtypes=dtypes)
+    return check_subject(subject, seed=seed, dtypes=dtypes, points=points)
 
 
 def check_custom_vjp(
-    f: Callable, *args: Any, seed: int = 0, dtypes: tuple | None = None
+    f: Callable,
+    *args: Any,
+    seed: int = 0,
+    dtypes: tuple | None = None,
+    points: int = POINTS,
 ) -> Report:
     """Judge the derivative that a function carries, against its own primal.
 
@@ -187,6 +199,7 @@ def check_custom_vjp(
         *args: Its arguments; those that its `nondiff_argnums` name may be anything.
         seed: Of the probes.
         dtypes: Working dtypes for the judgement of rounding.
+        points: How many points besides the given one are visited, at most.
 
     Returns:
         A report with a leaf for each float leaf of the arguments.
@@ -196,7 +209,7 @@ def check_custom_vjp(
         >>> check_custom_vjp(jax.nn.relu, jnp.array([-1.5, 0.5])).verdict
         <Verdict.RIGHT: 'RIGHT'>
     """
-    return check_subject(carried(f, args), seed=seed, dtypes=dtypes)
+    return check_subject(carried(f, args), seed=seed, dtypes=dtypes, points=points)
 
 
 def check_gradient(
@@ -205,6 +218,7 @@ def check_gradient(
     *args: Any,
     seed: int = 0,
     dtypes: tuple | None = None,
+    points: int = POINTS,
 ) -> Report:
     """Judge an explicit gradient of a scalar function, NumPy's or JAX's.
 
@@ -215,6 +229,7 @@ def check_gradient(
         *args: Pytrees of arrays.
         seed: Of the probes.
         dtypes: Working dtypes for the judgement of rounding.
+        points: How many points besides the given one are visited, at most.
 
     Returns:
         A report with a leaf for each float leaf of the arguments.
@@ -228,4 +243,4 @@ def check_gradient(
     names = tuple(f"args[{i}]" for i in range(len(args)))
     name = getattr(gradient, "__name__", type(gradient).__name__)
     subject = Subject(name, ScalarForward(f), GradientBackward(gradient), args, names)
-    return check_subject(subject, seed=seed, dtypes=dtypes)
+    return check_subject(subject, seed=seed, dtypes=dtypes, points=points)

@@ -33,6 +33,7 @@ class Probe:
     oracle: Oracle
     seed: int
     scales: list[float] = field(default_factory=list)  # rms(V)/rms(dy), in the median.
+    points: int = 24
 
     @property
     def size(self) -> int:
@@ -108,11 +109,12 @@ def nearby_trials(probe: Probe) -> Iterator[Trial]:
     """At every other point, one normal cotangent."""
     rng = generator(probe.seed, 2)
     large = sum(v.size for v in probe.problem.live) > LARGE
+    most = min(probe.points, 3) if large else probe.points
     points = nearby_points(
         probe.problem, rng, probe.oracle.special, not probe.oracle.overwrites
     )
     for i, point in enumerate(points):
-        if large and i >= 3:
+        if i >= most:
             return
         cotangent = normal(probe.size, rng)
         if all(np.isfinite(v).all() for v in probe.output(point)):

@@ -33,9 +33,15 @@ from reference.subject import Subject
 from reference.verdict import Verdict
 from reference.witnesses import leaf_with_witnesses
 
+POINTS = 24  # More than there are moves: all of them.
+
 
 def check_subject(
-    subject: Subject, *, seed: int = 0, dtypes: tuple | None = None
+    subject: Subject,
+    *,
+    seed: int = 0,
+    dtypes: tuple | None = None,
+    points: int = POINTS,
 ) -> Report:
     """Judge a subject; every entrance of reference.check ends here."""
     start = time.perf_counter()
@@ -48,13 +54,13 @@ def check_subject(
         }
         return Report(subject.name, leaves, broken=sentences(found), seed=seed)
     try:
-        report = judge(subject, seed, dtypes)
+        report = judge(subject, seed, dtypes, points)
     except ContractError as error:
         report = Report(subject.name, {}, broken=(str(error),), seed=seed)
     return replace(report, seconds=time.perf_counter() - start)
 
 
-def judge(subject: Subject, seed: int, dtypes: tuple | None) -> Report:
+def judge(subject: Subject, seed: int, dtypes: tuple | None, points: int) -> Report:
     """Steps 2 to 6."""
     x64 = bool(jax.config.jax_enable_x64)
     with exact_arithmetic(x64):
@@ -65,7 +71,7 @@ def judge(subject: Subject, seed: int, dtypes: tuple | None) -> Report:
         if oracle is None:
             return judge_by_differences(problem, seed)
         before = dict(oracle.passes)
-        probe = Probe(problem, oracle, seed)
+        probe = Probe(problem, oracle, seed, points=points)
         given = Point("given", problem.live, problem.rest)
         refuse_nonfinite(probe.output(given))
         findings, notes = judge_math(probe, given, subject.linear)

@@ -454,3 +454,16 @@ def test_to_json_is_valid_json_with_the_documented_keys(reports):
         assert (body["schema"], body["verdict"]) == (SCHEMA, report.verdict)
         for leaf in body["leaves"].values():
             assert set(leaf) == {f.name for f in fields(Leaf)}
+
+
+def test_fewer_points_are_visited_when_fewer_are_asked_for():
+    def hidden(residuals, dy):
+        return (jnp.where(residuals > 0, dy, 2 * dy),)
+
+    x = np.array([0.3, 1.2])
+
+    def forward(x):
+        return 1.0 * x, x
+
+    assert check_vjp(forward, hidden, x, points=0).verdict is Verdict.RIGHT
+    assert check_vjp(forward, hidden, x).verdict is WRONG
