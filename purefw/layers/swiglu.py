@@ -1,0 +1,76 @@
+"""SwiGLU: one half of the last axis times the SiLU of the other.
+
+σ is the logistic function; i counts the m entries of a half, b the rows (any number of
+leading axes). value_bi = x_bi and gate_bi = x_b(m+i) are the halves of x.
+
+    (1)  s_bi      = gate_bi σ(gate_bi)
+    (2)  y_bi      = value_bi s_bi
+
+    (3)  dvalue_bi = s_bi dy_bi
+    (4)  s'_bi     = σ(gate_bi) (1 + gate_bi σ(-gate_bi))
+    (5)  dgate_bi  = value_bi s'_bi dy_bi
+    (6)  dx        = [dvalue, dgate] along the last axis
+
+(3), (5): the product rule. (4): the product rule on (1), with σ' = σ(g) σ(-g), which
+keeps its digits where the gate is large. (6): splitting is a permutation of entries,
+and its transpose puts them back.
+Invariant: y is linear in value, hence Σ value dvalue = Σ y dy.
+Convention: no weights of its own, and the second half is the gate, as in the rules glu
+and geglu. Weights from code in which the first half is the gate swap their halves. The
+feed-forward layer is chain(linear(n, 2 * m), swiglu(), linear(m, n)).
+Precision: 16-bit x is computed in float32 and rounded once.
+
+Reference: Shazeer, "GLU variants improve transformer", 2020, arXiv:2002.05202.
+"""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Key
+
+from purefw.last_axis import split_halves
+from purefw.precision import wide
+from purefw.rule import Rule
+
+
+def swiglu() -> Rule[tuple, Float[Array, "*b n"]]:
+    """The rule on x of shape (..., 2m), y of shape (..., m); it keeps x.
+
+    Raises:
+        ValueError: in `forward`, the last axis of x is missing, empty or odd.
+
+    Example:
+        >>> y, residuals = swiglu().forward((), jnp.array([2.0, 3.0, 0.0, 1.0]))
+        >>> y.round(1)
+        Array([0. , 2.2], dtype=float32)
+        >>> swiglu().backward(residuals, jnp.array([1.0, 1.0]))[1].round(1)
+        Array([0. , 0.7, 1. , 2.8], dtype=float32)
+    """
+    return Rule("swiglu", init, forward, backward)
+
+
+def init(key: Key[Array, ""]) -> tuple:
+    """No parameters."""
+    del key
+    return ()
+
+
+def forward(
+    params: tuple, x: Float[Array, "*b n"]
+) -> tuple[Float[Array, "*b m"], Float[Array, "*b n"]]:
+    """Equations (1) and (2); the residual is x."""
+    del params
+    value, gate = split_halves("swiglu", wide(x))
+    s = gate * lax.logistic(gate)  # (1)
+    return (value * s).astype(x.dtype), x  # (2)
+
+
+def backward(
+    residuals: Float[Array, "*b n"], dy: Float[Array, "*b m"]
+) -> tuple[tuple, Float[Array, "*b n"]]:
+    """Equations (1) and (3) to (6)."""
+    value, gate = split_halves("swiglu", wide(residuals))
+    sigma, dy_wide = lax.logistic(gate), wide(dy)
+    dvalue = gate * sigma * dy_wide  # (1), (3)
+    ds_dgate = sigma * (1 + gate * lax.logistic(-gate))  # (4)
+    dgate = value * ds_dgate * dy_wide  # (5)
+    return (), jnp.concatenate([dvalue, dgate], axis=-1).astype(dy.dtype)  # (6)
