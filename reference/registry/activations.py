@@ -151,10 +151,11 @@ ACTIVATIONS = {
     # Beyond 100 autodiff of x / (1 + |x|) subtracts what is equal but for a few digits.
     "softsign": entrywise(softsign(), far=100.0),
     "log_sigmoid": entrywise(log_sigmoid()),
-    "hard_tanh": entrywise(hard_tanh(), -1.0, 1.0),
-    "hard_sigmoid": entrywise(hard_sigmoid(), -3.0, 3.0),
+    # Far out the next three are constant: nothing could be seen there.
+    "hard_tanh": entrywise(hard_tanh(), -1.0, 1.0, far=3.0),
+    "hard_sigmoid": entrywise(hard_sigmoid(), -3.0, 3.0, far=6.0),
+    "relu6": entrywise(relu6(), 0.0, 6.0, far=9.0),
     "hard_swish": entrywise(hard_swish(), -3.0, 3.0),
-    "relu6": entrywise(relu6(), 0.0, 6.0),
     "squared_relu": entrywise(squared_relu(), 0.0),
     "glu": gated(glu()),
     "swiglu": gated(swiglu()),
