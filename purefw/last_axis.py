@@ -14,7 +14,7 @@ def check_last_axis(who: str, x: Array) -> None:
 
 
 def split_halves(
-    who: str, x: Float[Array, "*b n"]
+    who: str, x: Float[Array, "..."]
 ) -> tuple[Float[Array, "*b m"], Float[Array, "*b m"]]:
     """The first and the second half of the last axis.
 
