@@ -6,10 +6,17 @@ activations.py, layers.py or losses.py beside this file.
 """
 
 from reference.registry.activations import ACTIVATIONS
+from reference.registry.compositions import COMPOSITIONS
 from reference.registry.entry import LossEntry, RuleEntry
 from reference.registry.layers import LAYERS
 from reference.registry.losses import LOSSES
+from reference.registry.sequence import SEQUENCE
 
-RULES: dict[str, RuleEntry] = {**ACTIVATIONS, **LAYERS}
+RULES: dict[str, RuleEntry] = {
+    **ACTIVATIONS,
+    **LAYERS,
+    **SEQUENCE,
+    **COMPOSITIONS,
+}
 
 __all__ = ["LOSSES", "RULES", "LossEntry", "RuleEntry"]
