@@ -150,6 +150,16 @@ def check_windows_fit(who: str, windows: Windows, x: Array, channels: int | None
         )
 
 
+def check_pool_fits(who: str, windows: Windows, x: Array):
+    """As `check_windows_fit`; and ValueError where a window may hold padding alone."""
+    check_windows_fit(who, windows, x)
+    pads = windows.pads(x.shape[1:-1])
+    if any(max(pair) >= w for pair, w in zip(pads, windows.size)):
+        raise ValueError(
+            f"{who}: padding must be smaller than the window {windows.size}, got {pads}"
+        )
+
+
 def take_windows(
     x: Float[Array, "b *n c"], windows: Windows, fill: float
 ) -> Float[Array, "k b *m c"]:
@@ -189,3 +199,12 @@ def add_windows(
 def offsets(windows: Windows) -> list[tuple[int, ...]]:
     """d k for every place k of a window, in row-major order."""
     return list(product(*(range(0, n, d) for n, d in zip(windows.span, windows.dilation))))
+
+
+def check_has_places(who: str, x: Array):
+    """Raise ValueError unless x is (batch, *spatial, channels) with a place in it."""
+    if x.ndim < 3 or 0 in x.shape[1:-1]:
+        raise ValueError(
+            f"{who}: x must have shape (batch, at least one spatial axis, channels) and "
+            f"at least one place, got {x.shape}"
+        )
