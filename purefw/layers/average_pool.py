@@ -1,8 +1,8 @@
 """Average pooling: the mean of every window, channel by channel.
 
-x is (batch, *spatial, channels). b counts examples, c channels; u places of x, p of y, k
-of a window, each a number on one spatial axis and a tuple on several. s is the stride, l
-the padding before x; xpad is x with zeros around.
+x is (batch, *spatial, channels). b counts examples, c channels; u places of x, p of y,
+k of a window, each a number on one spatial axis and a tuple on several. s is the
+stride, l the padding before x; xpad is x with zeros around.
 
     (1)  v_kbpc  = xpad_{b, s p + k, c}
     (2)  count_p = the number of k, or only of those inside x
@@ -11,10 +11,11 @@ the padding before x; xpad is x with zeros around.
     (4)  dv_kbpc = dy_bpc / count_p
     (5)  dx_buc  = Σ_{k, p: s p + k - l = u} dv_kbpc
 
-(4): (3) is linear in v. (5): (1) copies x_u into every window that covers it, and a copy
-forward is a sum backward.
+(4): (3) is linear in v. (5): (1) copies x_u into every window that covers it, and a
+copy forward is a sum backward.
 Convention: padding counts in (2), as it does by default in torch and Flax; with
-count_include_pad=False it does not, so that a border window is the mean of what it holds.
+count_include_pad=False it does not, so that a border window is the mean of what it
+holds.
 Invariants: with count_include_pad=False, or without padding, a constant x gives that
 constant, hence Σ_u dx = Σ_p dy.
 Padding must be smaller than the window, so that count_p > 0.
@@ -89,12 +90,16 @@ def init(key: Key[Array, ""]) -> tuple:
 
 
 def forward(
-    params: tuple, x: Float[Array, "b *n c"], *, windows: Windows, count_include_pad: bool
+    params: tuple,
+    x: Float[Array, "b *n c"],
+    *,
+    windows: Windows,
+    count_include_pad: bool,
 ) -> tuple[Float[Array, "b *m c"], Static]:
     """Equations (1) to (3)."""
     del params
     check_pool_fits("average_pool", windows, x)
-    v = take_windows(wide(x), windows, 0)  # (1)
+    v = take_windows(wide(x), windows, 0.0)  # (1)
     total = jnp.sum(v, axis=0)
     y = total / _count(total, x.shape[1:-1], windows, count_include_pad)  # (3)
     return y.astype(x.dtype), Static(x.shape[1:-1])
@@ -123,5 +128,5 @@ def _count(
 ) -> Float[Array, "b *m c"]:
     if count_include_pad:
         return jnp.full_like(y, math.prod(windows.size))  # (2)
-    inside = take_windows(jnp.ones((1, *lengths, 1), y.dtype), windows, 0)
+    inside = take_windows(jnp.ones((1, *lengths, 1), y.dtype), windows, 0.0)
     return jnp.broadcast_to(jnp.sum(inside, axis=0), y.shape)  # (2)

@@ -13,8 +13,8 @@ entries of left, j those of right, o the outputs.
 (2) to (5): (1) is linear in each of left, right, weight and bias while the others are
 held; the factor of each in (1), times dy, is summed over the indices that it does not
 have. weight and bias are shared by all rows, hence Σ_b.
-Invariant: Σ_i left_bi dleft_bi = Σ_j right_bj dright_bj = Σ_o (y_bo - bias_o) dy_bo, row
-by row, because (1) without bias is homogeneous of degree one in either input.
+Invariant: Σ_i left_bi dleft_bi = Σ_j right_bj dright_bj = Σ_o (y_bo - bias_o) dy_bo,
+row by row, because (1) without bias is homogeneous of degree one in either input.
 Convention: torch.nn.Bilinear keeps the weight as (o, i, j).
 """
 
@@ -59,7 +59,7 @@ def bilinear(
         bias: Whether there is one.
 
     Returns:
-        A rule on a pair of shapes (..., n_left) and (..., n_right) with the same leading
+        A rule on a pair of shapes (..., n_left) and (..., n_right) with equal leading
         axes; y is (..., n_out). Its residuals hold the pair and the parameters.
 
     Raises:

@@ -11,18 +11,19 @@ stride, d the dilation, l the padding before x; xpad is x with zeros around.
     (3)  dweight_kio = Σ_bp xpad_{b, s p + d k, i} dy_bpo
     (4)  dbias_o     = Σ_bp dy_bpo
 
-(2) to (4): (1) is linear in each of x, weight and bias; every product in it hands dy times
-the one factor to the other. weight and bias are shared by all examples and places, hence
-the sums over b and p; x_u is read by every window that covers it, hence the sum over
-those. Both sums are convolutions again: (2) of dy, spread out to distance s, with the
-flipped kernel, (3) of x with dy; purefw.correlation derives them and their padding.
+(2) to (4): (1) is linear in each of x, weight and bias; every product in it hands dy
+times the one factor to the other. weight and bias are shared by all examples and
+places, hence the sums over b and p; x_u is read by every window that covers it, hence
+the sum over those. Both sums are convolutions again: (2) of dy, spread out to distance
+s, with the flipped kernel, (3) of x with dy; purefw.correlation derives them and their
+padding.
 With G groups, i and o are cut into G runs and run j of o sees run j of i alone.
 
-Conventions: no kernel flip in (1), as in every deep-learning library. SAME gives
-ceil(n / s) places with the odd zero after x, as in TensorFlow and JAX; torch has no SAME
-with a stride. Numbers pad both sides.
-Invariant: shifting x by s shifts y by one place, away from the border. The end of x that
-no window reaches, and the gaps where s > d (w - 1) + 1, have dx = 0.
+Conventions: no kernel flip in (1), as in every deep-learning library. SAME gives ceil(n
+/ s) places with the odd zero after x, as in TensorFlow and JAX; torch has no SAME with
+a stride. Numbers pad both sides.
+Invariant: shifting x by s shifts y by one place, away from the border. The end of x
+that no window reaches, and the gaps where s > d (w - 1) + 1, have dx = 0.
 
 Reference: Dumoulin and Visin, "A guide to convolution arithmetic for deep learning",
 2016, arXiv:1603.07285.
@@ -122,7 +123,11 @@ def init(
 
 
 def forward(
-    params: ConvolutionParams, x: Float[Array, "b *n c"], *, windows: Windows, groups: int
+    params: ConvolutionParams,
+    x: Float[Array, "b *n c"],
+    *,
+    windows: Windows,
+    groups: int,
 ) -> tuple[Float[Array, "b *m o"], ConvolutionResiduals]:
     """Equation (1)."""
     weight, bias = params

@@ -9,11 +9,11 @@ i counts entries; kept_i are independent and true with probability 1 - rate.
 in the residuals and is not drawn again.
 Invariants: E y = x, so inference is the identity; where an entry is dropped, x does not
 matter, be it inf or NaN.
-Convention: the kept entries are enlarged in training ("inverted" dropout), as in Flax and
-torch, not shrunk at inference as in the paper.
+Convention: the kept entries are enlarged in training ("inverted" dropout), as in Flax
+and torch, not shrunk at inference as in the paper.
 
-Reference: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a simple
-way to prevent neural networks from overfitting", 2014, JMLR 15.
+Reference: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a
+simple way to prevent neural networks from overfitting", 2014, JMLR 15.
 """
 
 from functools import partial
@@ -40,9 +40,9 @@ def dropout(rate: float) -> Rule[tuple, Bool[Array, "*s"]]:
 
     Example:
         >>> rule = dropout(0.5)
-        >>> y, residuals = rule.forward((), jnp.ones(4), jax.random.key(1))
-        >>> y
-        Array([..., ...], dtype=float32)
+        >>> y, kept = rule.forward((), jnp.ones(4), jax.random.key(1))
+        >>> bool((y == 2 * kept).all())
+        True
         >>> rule.apply((), jnp.ones(4))
         Array([1., 1., 1., 1.], dtype=float32)
     """

@@ -5,8 +5,8 @@ b counts examples, c channels, r the n places of all spatial axes.
     (1)  y_bc   = 1/n Σ_r x_brc
     (2)  dx_brc = dy_bc / n
 
-(2): (1) is linear in x with the same factor for every place, so dy is handed back to all
-of them alike.
+(2): (1) is linear in x with the same factor for every place, so dy is handed back to
+all of them alike.
 Invariants: Σ_r dx_brc = dy_bc; y does not depend on the order of the places.
 Precision: 16-bit x is summed in float32 and rounded once.
 """

@@ -1,8 +1,8 @@
 """Max pooling: the largest entry of every window, channel by channel.
 
-x is (batch, *spatial, channels). b counts examples, c channels; u places of x, p of y, k
-of a window, each a number on one spatial axis and a tuple on several. s is the stride, l
-the padding before x; xpad is x with -inf around.
+x is (batch, *spatial, channels). b counts examples, c channels; u places of x, p of y,
+k of a window, each a number on one spatial axis and a tuple on several. s is the
+stride, l the padding before x; xpad is x with -inf around.
 
     (1)  v_kbpc = xpad_{b, s p + k, c}
     (2)  y_bpc  = max_k v_kbpc                       winner_bpc = argmax_k v_kbpc
@@ -10,13 +10,13 @@ the padding before x; xpad is x with -inf around.
     (3)  dv_kbpc = dy_bpc if k = winner_bpc else 0
     (4)  dx_buc  = Σ_{k, p: s p + k - l = u} dv_kbpc
 
-(3): near x only the winner moves the maximum, and by as much as it moves itself. (4): (1)
-copies x_u into every window that covers it, and a copy forward is a sum backward: where
-windows overlap, an entry that wins several of them gets the sum of their dy.
+(3): near x only the winner moves the maximum, and by as much as it moves itself. (4):
+(1) copies x_u into every window that covers it, and a copy forward is a sum backward:
+where windows overlap, an entry that wins several of them gets the sum of their dy.
 Ties: the first of the equal entries in row-major order of the window gets all of dy, as
 in torch and in autodiff of lax.reduce_window and flax.linen.max_pool.
-NaN in a window is its maximum and gets dy. In a window of -inf alone, padding may be the
-first, and dy is then lost.
+NaN in a window is its maximum and gets dy. In a window of -inf alone, padding may be
+the first, and dy is then lost.
 Invariants: without padding or overlap and with windows that cover x, Σ_u dx = Σ_p dy;
 with overlap too, since each dy goes to one entry.
 Padding must be smaller than the window, so that every window holds an entry of x.
@@ -79,7 +79,9 @@ def max_pool(
         >>> rule.backward(residuals, jnp.ones((1, 2, 1)))[1].ravel()
         Array([0., 2., 0., 0.], dtype=float32)
     """
-    windows = make_windows("max_pool", window, window if stride is None else stride, padding)
+    windows = make_windows(
+        "max_pool", window, window if stride is None else stride, padding
+    )
     return Rule(
         name="max_pool",
         init=init,

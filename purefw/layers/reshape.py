@@ -1,7 +1,7 @@
 """Reshape: the entries of every example in row-major order, in another shape.
 
-b counts examples; r the entries of an example of x, q those of y, tuples of indices with
-the same row-major number.
+b counts examples; r the entries of an example of x, q those of y, tuples of indices
+with the same row-major number.
 
     (1)  y_{b, q(r)} = x_br
     (2)  dx_br       = dy_{b, q(r)}

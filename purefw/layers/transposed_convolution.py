@@ -13,9 +13,9 @@ their place.
     (4)  dbias_o     = Σ_bu dy_buo
 
 (1) is the dx of a convolution from y to x with weight_koi, and the transpose of a
-transpose is the map itself: (2) is that convolution of dy. (3): each product of (1) hands
-dy_u at u = s p + k - l times x_p to weight_k, which is the dweight of that convolution
-with x and dy in exchanged roles. (4): bias is broadcast over b and u.
+transpose is the map itself: (2) is that convolution of dy. (3): each product of (1)
+hands dy_u at u = s p + k - l times x_p to weight_k, which is the dweight of that
+convolution with x and dy in exchanged roles. (4): bias is broadcast over b and u.
 
 On one axis n places of x give m places of y; the convolution from m gives n again:
 

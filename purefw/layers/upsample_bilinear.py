@@ -1,8 +1,8 @@
 """Bilinear upsampling: linear interpolation along two spatial axes.
 
-x is (batch, height, width, channels). b counts examples, c channels; u, v rows and columns
-of x, p, q those of y. An axis of n entries is enlarged by the factor f; its entries are
-cells of width 1, whose centres are interpolated:
+x is (batch, height, width, channels). b counts examples, c channels; u, v rows and
+columns of x, p, q those of y. An axis of n entries is enlarged by the factor f; its
+entries are cells of width 1, whose centres are interpolated:
 
     (1)  z_p   = (p + 1/2) / f - 1/2, brought into [0, n - 1]
     (2)  A_pu  = max(0, 1 - |z_p - u|)
@@ -10,12 +10,12 @@ cells of width 1, whose centres are interpolated:
 
     (4)  dx_buvc = Σ_pq A_pu B_qv dy_bpqc
 
-(2): two entries of x share each p, in proportion to their nearness, and their weights sum
-to 1; beyond the outermost centre (1) takes the outermost entry. (4): (3) is linear in x,
-so dy goes back through the same weights, transposed.
+(2): two entries of x share each p, in proportion to their nearness, and their weights
+sum to 1; beyond the outermost centre (1) takes the outermost entry. (4): (3) is linear
+in x, so dy goes back through the same weights, transposed.
 Invariants: rows of A sum to 1, hence a constant x gives that constant, and Σ dx = Σ dy.
-Convention: half-pixel centres, as in torch's align_corners=False and in jax.image.resize
-("bilinear"); not align_corners=True.
+Convention: half-pixel centres, as in torch's align_corners=False and in
+jax.image.resize ("bilinear"); not align_corners=True.
 Precision: 16-bit x is interpolated in float32 and rounded once.
 """
 
@@ -71,8 +71,8 @@ def forward(
     del params
     if x.ndim != 4 or 0 in x.shape[1:3]:
         raise ValueError(
-            "upsample_bilinear: x must have shape (batch, height, width, channels) with "
-            f"at least one place, got {x.shape}"
+            "upsample_bilinear: x must have shape (batch, height, width, channels) "
+            f"with at least one place, got {x.shape}"
         )
     x_wide = wide(x)
     a, b = _weights(x_wide, x.shape[1:3], factor)

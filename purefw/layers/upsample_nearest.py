@@ -6,8 +6,8 @@ each a number on one spatial axis and a tuple on several; f is the factor of an 
     (1)  y_bpc  = x_{b, floor(p / f), c}
     (2)  dx_buc = Σ_{p: floor(p / f) = u} dy_bpc
 
-(2): x_u is copied to the f places of its block on each axis, and a copy forward is a sum
-backward.
+(2): x_u is copied to the f places of its block on each axis, and a copy forward is a
+sum backward.
 Invariants: Σ dx = Σ dy; the mean of every block of y is its x.
 Convention: blocks as in torch.nn.Upsample("nearest") and jax.image.resize("nearest").
 Precision: 16-bit dy is summed in float32 and rounded once.

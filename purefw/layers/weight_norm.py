@@ -13,16 +13,17 @@ outputs. Each column of direction has a length of its own, which the layer divid
     (7)  dgain_o     = Σ_i dweight_io unit_io
     (8)  ddirection_io = gain_o / norm_o (dweight_io - unit_io Σ_j dweight_jo unit_jo)
 
-(5), (6): as in the linear layer. (7): (3) is linear in gain. (8): dunit = gain dweight by
-(3); ∂norm/∂direction_j = unit_j by (1), hence by the quotient rule on (2)
+(5), (6): as in the linear layer. (7): (3) is linear in gain. (8): dunit = gain dweight
+by (3); ∂norm/∂direction_j = unit_j by (1), hence by the quotient rule on (2)
 ∂unit_i/∂direction_j = (δ_ij - unit_i unit_j) / norm, which is symmetric. By (7) the sum
 in (8) is dgain_o. Its summands are the direct path and that through the norm.
-Invariants: the length of direction does not matter, hence Σ_i direction_io ddirection_io
-= 0: a gradient step can only lengthen it. gain_o is the length of column o of weight.
+Invariants: the length of direction does not matter, hence Σ_i direction_io
+ddirection_io = 0: a gradient step can only lengthen it. gain_o is the length of column
+o of weight.
 Limit: a column of zeros has no direction; the rule gives unit = 0 and ddirection = 0
 there, where autodiff and torch give NaN.
-Precision: 16-bit arrays are computed in float32 and each result is rounded once; norm is
-finite for entries up to 1e19 in float32.
+Precision: 16-bit arrays are computed in float32 and each result is rounded once; norm
+is finite for entries up to 1e19 in float32.
 
 Reference: Salimans and Kingma, "Weight normalization", 2016, arXiv:1602.07868.
 """
