@@ -26,6 +26,7 @@ from purefw.losses.reduction import (
     Reduction,
     check_reduction,
     check_same_shape,
+    magnitude,
     reduce,
     spread,
 )
@@ -80,7 +81,7 @@ def forward(
     check_same_shape("quantile", prediction, target)
     u = target - prediction  # (1)
     slope = jnp.where(u > 0, q, 1 - q)  # (2)
-    return reduce(slope * jnp.abs(u), reduction), QuantileResiduals(u)  # (3)
+    return reduce(slope * magnitude(u), reduction), QuantileResiduals(u)  # (3)
 
 
 def backward(

@@ -106,9 +106,14 @@ def pick(values: Float[Array, "*b k"], labels: Int[Array, "*b"]) -> Float[Array,
     )
 
 
+def magnitude(x: Float[Array, "*e"]) -> Float[Array, "*e"]:
+    """|x|, in a form whose derivative at 0 is sign 0 = 0; that of jnp.abs is 1."""
+    return jnp.sign(x) * x
+
+
 def softplus(x: Float[Array, "*e"]) -> Float[Array, "*e"]:
     """log(1 + exp x), which is -log of the sigmoid of -x, without overflow."""
-    return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
+    return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-magnitude(x)))
 
 
 def log_softmax(
@@ -132,4 +137,5 @@ def direction(
     zero = m == 0
     scaled = v / jnp.where(zero, 1, m)
     root = jnp.sqrt(jnp.where(zero, 1, jnp.sum(scaled**2, axis=-1, keepdims=True)))
-    return jnp.where(zero, 0, scaled / root), m * root  # (5)
+    unit, norm = scaled / root, m * root  # (5)
+    return jnp.where(zero, 0, unit), jnp.where(zero, 0, norm)

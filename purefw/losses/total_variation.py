@@ -24,6 +24,7 @@ from purefw.losses.reduction import (
     check_reduction,
     check_rows,
     check_same_shape,
+    magnitude,
     reduce,
     spread,
 )
@@ -72,7 +73,7 @@ def forward(
     check_rows("total_variation", prediction)
     check_same_shape("total_variation", prediction, target)
     error = prediction - target
-    rows = jnp.sum(jnp.abs(error), axis=-1) / 2  # (1)
+    rows = jnp.sum(magnitude(error), axis=-1) / 2  # (1)
     return reduce(rows, reduction), TotalVariationResiduals(error)  # (1)
 
 
