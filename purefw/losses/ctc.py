@@ -28,8 +28,9 @@ that a path which spells the labels is in s at frame t.
 that are in class k there, Σ_{s: l_s = k} γ_t(s): a class that stands in several states
 gets the sum of them. These shares sum to 1 over k, so the softmax turns them into
 (10), as in softmax_cross_entropy.
-A constant added to α_t or to β_t leaves (9) alone: each frame's largest entry is
-subtracted, and for α put back in (5). Long sequences then keep their digits.
+A constant added to a frame's α, β or logp leaves (9) alone. So the recursions run on
+logits less their frame's largest, and the largest entry of each α and β is subtracted;
+(5) puts all of it back. Small numbers keep their digits.
 
 Limits: too few frames for the labels (T < N + repeated neighbours) leave no path: P =
 0, the loss is inf, as it is, and that sequence's gradient is 0. A length beyond the
@@ -129,12 +130,14 @@ def forward(
     """Equations (1) to (6)."""
     target = CTCTarget(*target)
     _check(logits, target, blank)
-    logp, _ = log_softmax(logits)  # (1)
+    logp, lse = log_softmax(logits)  # (1)
     lattice = _lattice(target, logits.shape[1], blank)
-    emission = _emission(logp, lattice.classes)
-    alpha, total = _alpha(emission, lattice)
+    m = jnp.max(logits, axis=2)
+    emission = _emission(logits - m[:, :, None], lattice.classes)
+    alpha, taken = _alpha(emission, lattice)
+    taken = taken + jnp.sum(jnp.where(lattice.live.T, m - lse, 0), axis=1)
     last = jnp.where(lattice.end, alpha[-1], -jnp.inf)
-    row_loss = -(total + _log_sum(jnp.moveaxis(last, 1, 0)))  # (5)
+    row_loss = -(taken + _log_sum(jnp.moveaxis(last, 1, 0)))  # (5)
     row_loss = jnp.where(_valid(target, logits.shape, blank), row_loss, jnp.nan)
     residuals = CTCResiduals(logp, emission, alpha, lattice, row_loss)
     return reduce(row_loss, reduction), residuals  # (6)
@@ -213,7 +216,7 @@ def _lattice(target: CTCTarget, frames: int, blank: int) -> Lattice:
 def _emission(
     logp: Float[Array, "b t k"], classes: Int[Array, "b s"]
 ) -> Float[Array, "t b s"]:
-    """logp of each state's class, time first for the scans."""
+    """logp, up to a constant a frame, of each state's class; time first, for scans."""
     shape = (*logp.shape[:2], classes.shape[1])
     place = jnp.broadcast_to(classes[:, None, :], shape)
     return jnp.moveaxis(jnp.take_along_axis(logp, place, axis=2), 1, 0)
@@ -226,22 +229,22 @@ def _alpha(
     taken."""
 
     def step(carry, frame):
-        alpha, total = carry
+        alpha, taken = carry
         e, live = frame
         stay, one, two = alpha, _shift(alpha, 1), _shift(alpha, 2)
         two = jnp.where(lattice.skip, two, -jnp.inf)
         new = e + _log_sum(jnp.stack([stay, one, two]))  # (4)
         peak = _peak(new)
         alpha = jnp.where(live[:, None], new - peak, alpha)
-        total = jnp.where(live, total + peak[:, 0], total)
-        return (alpha, total), alpha
+        taken = jnp.where(live, taken + peak[:, 0], taken)
+        return (alpha, taken), alpha
 
     first = lax.broadcasted_iota(int, emission.shape[1:], 1) == 0
     start = jnp.where(first, jnp.zeros_like(emission[0]), -jnp.inf)  # (3)
-    (_, total), alpha = lax.scan(
+    (_, taken), alpha = lax.scan(
         step, (start, jnp.zeros_like(emission[0, :, 0])), (emission, lattice.live)
     )
-    return alpha, total
+    return alpha, taken
 
 
 def _beta(emission: Float[Array, "t b s"], lattice: Lattice) -> Float[Array, "t b s"]:
@@ -274,8 +277,6 @@ def _peak(v: Float[Array, "*b s"]) -> Float[Array, "*b 1"]:
 
 def _log_sum(v: Float[Array, "m *s"]) -> Float[Array, "*s"]:
     """log Σ exp over the first axis; -inf where all are -inf."""
-    peak = jnp.max(v, axis=0, keepdims=True)
-    some = peak > -jnp.inf
-    total = jnp.sum(jnp.exp(v - jnp.where(some, peak, 0)), axis=0)
-    logs = jnp.log(jnp.where(some[0], total, 1)) + peak[0]
-    return jnp.where(some[0], logs, -jnp.inf)
+    some = jnp.max(v, axis=0) > -jnp.inf
+    _, lse = log_softmax(jnp.moveaxis(jnp.where(some[None], v, 0), 0, -1))
+    return jnp.where(some, lse, -jnp.inf)

@@ -13,7 +13,7 @@ from tests.losses.compare import gradient, jitted, noise, torched
 
 UNITS = 256  # Sums of logarithms over 11 frames; worst measured: 24.
 
-# Distinct, repeated, no labels; frames to spare, just enough, and padding of both kinds.
+# Distinct, repeated and no labels; frames to spare and just enough; all kinds padded.
 LABELS = jnp.array(
     [[1, 2, 3, 4], [2, 2, 1, 1], [3, 3, 3, 0], [1, 0, 0, 0], [4, 2, 1, 3]]
 )
