@@ -77,8 +77,8 @@ def forward(
     """Equations (1) to (3), and the slope of (4)."""
     check_labels("multiclass_hinge", prediction, target)
     label = one_hot(target, prediction)
-    gap = prediction - pick(prediction, target)[..., None]
-    u = jnp.where(label == 1, 0, 1 + gap)  # (1)
+    own = pick(prediction, target)[..., None]
+    u = jnp.where(label == 1, 0, 1 + prediction - own)  # (1)
     v = jnp.sum(jnp.where(u <= 0, 0, u), axis=-1)  # (2)
     hit = jnp.where(u <= 0, 0, jnp.ones_like(u))  # (3)
     slope = hit - label * jnp.sum(hit, axis=-1, keepdims=True)  # (4)
@@ -94,4 +94,4 @@ def backward(
     """Equation (4)."""
     (slope,) = residuals
     rows = slope.size // slope.shape[-1]
-    return spread(dloss, rows, reduction) * slope  # (4)
+    return spread(dloss * slope, rows, reduction)  # (4): a count rounds but once

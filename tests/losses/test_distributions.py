@@ -15,7 +15,7 @@ from tests.losses.compare import gradient, noise, torched, value
 
 REDUCTIONS = {"mean": jnp.mean, "sum": jnp.sum}
 BOTH = pytest.mark.parametrize("reduction", REDUCTIONS)
-UNITS = 64  # The terms of a divergence cancel; worst measured: 11.
+UNITS = 64  # The terms of a divergence cancel; worst measured: 4.4.
 
 
 @pytest.fixture
@@ -111,8 +111,9 @@ def test_numbers_that_are_no_probability_are_not_refused():
 @BOTH
 def test_dice_is_that_of_optax_with_half_the_smoothing(reduction, keys):
     p, t = jax.random.uniform(next(keys), (2, 5, 3, 2))
+    z = jnp.log(p) - jnp.log1p(-p)  # optax takes logits of one class.
     theirs = optax.losses.dice_loss(
-        p.reshape(5, 6, 1), t.reshape(5, 6, 1), smooth=0.35, apply_softmax=False
+        z.reshape(5, 6, 1), t.reshape(5, 6, 1), smooth=0.35, apply_softmax=True
     )
     theirs = REDUCTIONS[reduction](theirs)
     assert noise(value(dice(reduction, smooth=0.7), p, t), theirs) <= UNITS

@@ -6,6 +6,8 @@ rounded inputs: its mean over 32 draws, and no less than half a rounding, which 
 can avoid. At ties, which bfloat16 makes, the forms here take the slope that ours take.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -160,24 +162,27 @@ CASES = {
 
 
 def cast(tree, dtype):
-    return jax.tree.map(
-        lambda v: v.astype(dtype) if jnp.issubdtype(v.dtype, jnp.floating) else v, tree
-    )
+    """Floats of this dtype, integers of the width that float32 sessions have."""
+
+    def one(v):
+        floating = jnp.issubdtype(v.dtype, jnp.floating)
+        return v.astype(dtype if floating else jnp.int32)
+
+    return jax.tree.map(one, tree)
 
 
-def errors(loss, idiom, prediction, target):
-    """E of the hand-written gradient and of autodiff's, each leaf; all in one trace."""
+def by_hand(loss, prediction, target):
     v, residuals = loss.forward(prediction, target)
-    hand = loss.backward(residuals, jnp.ones_like(v))
-    auto = jax.grad(idiom)(prediction, target)
-    truth = jax.grad(idiom)(cast(prediction, float), cast(target, float))
+    return loss.backward(residuals, jnp.ones_like(v))
 
-    def error(a, truth):
-        assert a.shape == truth.shape
-        rms = jnp.sqrt(jnp.mean(truth**2))
-        return jnp.max(jnp.abs(a.astype(float) - truth)) / jnp.where(rms == 0, 1, rms)
 
-    return jax.tree.map(error, hand, truth), jax.tree.map(error, auto, truth)
+def error(a, truth):
+    """E of each draw (the first axis), averaged."""
+    assert a.shape == truth.shape
+    axes = tuple(range(1, truth.ndim))
+    rms = jnp.sqrt(jnp.mean(truth**2, axis=axes))
+    worst = jnp.max(jnp.abs(a.astype(float) - truth), axis=axes)
+    return float(jnp.mean(worst / jnp.where(rms == 0, 1, rms)))
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
@@ -187,15 +192,17 @@ def test_the_gradient_errs_no_more_than_autodiff(name, dtype, keys):
     draw = LOSSES[name].inputs["typical"]
     draws = [cast(draw(next(keys)), dtype) for _ in range(32)]
     batch = jax.tree.map(lambda *v: jnp.stack(v), *draws)
+    hand, auto = jax.vmap(partial(by_hand, loss)), jax.vmap(jax.grad(idiom))
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        both = jax.jit(jax.vmap(lambda x, t: errors(loss, idiom, x, t)))(*batch)
-    hand, auto = (jax.tree.map(lambda e: float(e.mean()), e) for e in both)
-    eps = float(jnp.finfo(dtype).eps)
-    for ours, theirs in zip(jax.tree.leaves(hand), jax.tree.leaves(auto), strict=True):
-        print(
-            "RATIO",
-            name,
-            dtype.__name__,
-            f"{ours / eps:.3f} {theirs / eps:.3f} {ours / (theirs + 1e-300):.3f}",
-        )
-        assert ours <= 1.5 * max(theirs, eps / 2)
+        truth = jax.jit(auto)(*cast(batch, float))
+        with jax.enable_x64(False):  # Else optax.ctc_loss computes in float64.
+            both = jax.jit(lambda *b: (hand(*b), auto(*b)))(*batch)
+    floor = float(jnp.finfo(dtype).eps) / 2
+    ours, theirs = ([error(*p) for p in pairs(leaves, truth)] for leaves in both)
+    for a, b in zip(ours, theirs, strict=True):
+        # Worst measured: 1.41 (ctc, float16); all others below 1.35.
+        assert a <= 1.5 * max(b, floor)
+
+
+def pairs(tree, truth):
+    return zip(jax.tree.leaves(tree), jax.tree.leaves(truth), strict=True)

@@ -12,7 +12,7 @@ from tests.losses.compare import gradient, noise, torched, value
 
 REDUCTIONS = {"mean": jnp.mean, "sum": jnp.sum}
 BOTH = pytest.mark.parametrize("reduction", REDUCTIONS)
-UNITS = 32  # Sums of 3 to 7 products; worst measured: 7.
+UNITS = 32  # Sums of 3 to 7 products; worst measured: 5.3.
 
 
 @BOTH
@@ -24,8 +24,8 @@ def test_cosine_similarity_is_that_of_optax_and_torch(reduction, keys, torch):
     theirs = torch.nn.CosineEmbeddingLoss(reduction=reduction)
     ones = torch.ones(5, dtype=torch.float64)
     theirs = theirs(torched(torch, x), torched(torch, t), ones)
-    # torch adds 1e-12 (EPSILON) to the squared lengths here, so the two differ by more.
-    assert noise(ours, theirs) <= 2**53 * 1e-11
+    # torch adds 1e-12 to the squared lengths: measured 908, a relative 1e-13.
+    assert noise(ours, theirs) <= 4000
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-3, 1e300])
