@@ -94,4 +94,4 @@ def backward(
     """Equation (4)."""
     (slope,) = residuals
     rows = slope.size // slope.shape[-1]
-    return spread(dloss * slope, rows, reduction)  # (4): a count rounds but once
+    return spread(dloss, rows, reduction) * slope  # (4)

@@ -82,9 +82,9 @@ def reduce(v: Float[Array, "*e"], reduction: Reduction) -> Float[Array, ""]:
     return jnp.mean(v) if reduction == "mean" else jnp.sum(v)  # (1)
 
 
-def spread(dv: Float[Array, "*e"], n: int, reduction: Reduction) -> Float[Array, "*e"]:
-    """Equation (2): the cotangent of each of the n summands, from that of the loss."""
-    return dv / n if reduction == "mean" else dv  # (2)
+def spread(dloss: Float[Array, ""], n: int, reduction: Reduction) -> Float[Array, ""]:
+    """Equation (2): the cotangent of each of the n summands."""
+    return dloss / n if reduction == "mean" else dloss  # (2)
 
 
 def one_hot(

@@ -2,8 +2,9 @@
 
 Autodiff's own is that of the form that people write with jax.nn and jax.numpy. The
 error is E(a) = max|a - truth| / rms(truth) with the truth in float64 at the same,
-rounded inputs: its mean over 32 draws, and no less than half a rounding, which neither
-can avoid. At ties, which bfloat16 makes, the forms here take the slope that ours take.
+rounded inputs: its mean over 32 draws, and no less than half a rounding of the largest
+entry, which neither can avoid. At ties, which bfloat16 makes, the forms here take the
+slope that ours take.
 """
 
 from functools import partial
@@ -176,12 +177,12 @@ def by_hand(loss, prediction, target):
     return loss.backward(residuals, jnp.ones_like(v))
 
 
-def error(a, truth):
+def error(difference, truth):
     """E of each draw (the first axis), averaged."""
-    assert a.shape == truth.shape
+    assert difference.shape == truth.shape
     axes = tuple(range(1, truth.ndim))
     rms = jnp.sqrt(jnp.mean(truth**2, axis=axes))
-    worst = jnp.max(jnp.abs(a.astype(float) - truth), axis=axes)
+    worst = jnp.max(jnp.abs(difference), axis=axes)
     return float(jnp.mean(worst / jnp.where(rms == 0, 1, rms)))
 
 
@@ -197,12 +198,9 @@ def test_the_gradient_errs_no_more_than_autodiff(name, dtype, keys):
         truth = jax.jit(auto)(*cast(batch, float))
         with jax.enable_x64(False):  # Else optax.ctc_loss computes in float64.
             both = jax.jit(lambda *b: (hand(*b), auto(*b)))(*batch)
-    floor = float(jnp.finfo(dtype).eps) / 2
-    ours, theirs = ([error(*p) for p in pairs(leaves, truth)] for leaves in both)
-    for a, b in zip(ours, theirs, strict=True):
-        # Worst measured: 1.41 (ctc, float16); all others below 1.35.
-        assert a <= 1.5 * max(b, floor)
-
-
-def pairs(tree, truth):
-    return zip(jax.tree.leaves(tree), jax.tree.leaves(truth), strict=True)
+    half = float(jnp.finfo(dtype).eps) / 2
+    for h, a, t in zip(*map(jax.tree.leaves, (*both, truth)), strict=True):
+        ours, theirs = error(h.astype(float) - t, t), error(a.astype(float) - t, t)
+        # Worst measured: 1.41 (ctc, float16); all others below 1.35, but for
+        # multiclass_hinge in float16: 2.3, where 6/5 happens to round the wrong way.
+        assert ours <= 1.5 * max(theirs, error(half * t, t)), (ours, theirs)
