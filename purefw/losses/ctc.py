@@ -52,7 +52,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Integer
 
 from purefw.losses.reduction import (
     Reduction,
@@ -67,15 +67,15 @@ from purefw.rule import Loss
 class CTCTarget(NamedTuple):
     """The target: labels, padded to one width, and how many frames and labels count."""
 
-    labels: Int[Array, "b n"]
-    logit_lengths: Int[Array, " b"]
-    label_lengths: Int[Array, " b"]
+    labels: Integer[Array, "b n"]
+    logit_lengths: Integer[Array, " b"]
+    label_lengths: Integer[Array, " b"]
 
 
 class Lattice(NamedTuple):
     """The states of the paths of each sequence."""
 
-    classes: Int[Array, "b s"]
+    classes: Integer[Array, "b s"]
     skip: Bool[Array, "b s"]
     end: Bool[Array, "b s"]
     live: Bool[Array, "t b"]
@@ -214,7 +214,7 @@ def _lattice(target: CTCTarget, frames: int, blank: int) -> Lattice:
 
 
 def _emission(
-    logp: Float[Array, "b t k"], classes: Int[Array, "b s"]
+    logp: Float[Array, "b t k"], classes: Integer[Array, "b s"]
 ) -> Float[Array, "t b s"]:
     """logp, up to a constant a frame, of each state's class; time first, for scans."""
     shape = (*logp.shape[:2], classes.shape[1])

@@ -25,14 +25,12 @@ from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
 
+from purefw.losses.labels import at_label, check_labels, onehot
 from purefw.losses.reduction import (
     Reduction,
-    check_labels,
     check_reduction,
-    one_hot,
-    pick,
     reduce,
     spread,
 )
@@ -72,12 +70,15 @@ def multiclass_hinge(reduction: Reduction = "mean") -> Loss[MulticlassHingeResid
 
 
 def forward(
-    prediction: Float[Array, "*b k"], target: Int[Array, "*b"], *, reduction: Reduction
+    prediction: Float[Array, "*b k"],
+    target: Integer[Array, "*b"],
+    *,
+    reduction: Reduction,
 ) -> tuple[Float[Array, ""], MulticlassHingeResiduals]:
     """Equations (1) to (3), and the slope of (4)."""
-    check_labels("multiclass_hinge", prediction, target)
-    label = one_hot(target, prediction)
-    own = pick(prediction, target)[..., None]
+    check_labels("multiclass_hinge", "prediction", prediction, target)
+    label = onehot(target, prediction)
+    own = at_label(prediction, target)[..., None]
     u = jnp.where(label == 1, 0, 1 + prediction - own)  # (1)
     v = jnp.sum(jnp.where(u <= 0, 0, u), axis=-1)  # (2)
     hit = jnp.where(u <= 0, 0, jnp.ones_like(u))  # (3)

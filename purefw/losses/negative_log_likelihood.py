@@ -17,14 +17,12 @@ A label that is not a class makes the loss NaN, and its own row of dlogp.
 from functools import partial
 from typing import NamedTuple
 
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
 
+from purefw.losses.labels import at_label, check_labels, onehot
 from purefw.losses.reduction import (
     Reduction,
-    check_labels,
     check_reduction,
-    one_hot,
-    pick,
     reduce,
     spread,
 )
@@ -68,12 +66,15 @@ def negative_log_likelihood(
 
 
 def forward(
-    prediction: Float[Array, "*b k"], target: Int[Array, "*b"], *, reduction: Reduction
+    prediction: Float[Array, "*b k"],
+    target: Integer[Array, "*b"],
+    *,
+    reduction: Reduction,
 ) -> tuple[Float[Array, ""], NegativeLogLikelihoodResiduals]:
     """Equation (1)."""
-    check_labels("negative_log_likelihood", prediction, target)
-    loss = reduce(-pick(prediction, target), reduction)  # (1)
-    return loss, NegativeLogLikelihoodResiduals(one_hot(target, prediction))
+    check_labels("negative_log_likelihood", "prediction", prediction, target)
+    loss = reduce(-at_label(prediction, target), reduction)  # (1)
+    return loss, NegativeLogLikelihoodResiduals(onehot(target, prediction))
 
 
 def backward(

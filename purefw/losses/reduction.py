@@ -26,7 +26,7 @@ from typing import Literal
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 Reduction = Literal["mean", "sum"]
 
@@ -65,18 +65,6 @@ def check_rows(who: str, prediction: Array) -> None:
         )
 
 
-def check_labels(who: str, prediction: Array, target: Array) -> None:
-    """Raise ValueError unless `target` holds one integer a row of `prediction`."""
-    check_rows(who, prediction)
-    if not jnp.issubdtype(target.dtype, jnp.integer):
-        raise ValueError(f"{who}: target must hold integers, got {target.dtype}")
-    if target.shape != prediction.shape[:-1]:
-        raise ValueError(
-            f"{who}: target must have shape {prediction.shape[:-1]}, one label a row, "
-            f"got {target.shape}"
-        )
-
-
 def reduce(v: Float[Array, "*e"], reduction: Reduction) -> Float[Array, ""]:
     """Equation (1)."""
     return jnp.mean(v) if reduction == "mean" else jnp.sum(v)  # (1)
@@ -85,25 +73,6 @@ def reduce(v: Float[Array, "*e"], reduction: Reduction) -> Float[Array, ""]:
 def spread(dloss: Float[Array, ""], n: int, reduction: Reduction) -> Float[Array, ""]:
     """Equation (2): the cotangent of each of the n summands."""
     return dloss / n if reduction == "mean" else dloss  # (2)
-
-
-def one_hot(
-    labels: Int[Array, "*b"], like: Float[Array, "*b k"]
-) -> Float[Array, "*b k"]:
-    """1 at the label of each row, else 0; a row of NaN where that is not a class."""
-    classes = lax.broadcasted_iota(labels.dtype, like.shape, labels.ndim)
-    hit = labels[..., None] == classes
-    known = jnp.any(hit, axis=-1, keepdims=True)
-    return jnp.where(known, hit.astype(like.dtype), jnp.nan)
-
-
-def pick(values: Float[Array, "*b k"], labels: Int[Array, "*b"]) -> Float[Array, "*b"]:
-    """The entry of each row at its label; NaN where the label is not a class."""
-    known = (labels >= 0) & (labels < values.shape[-1])
-    place = jnp.where(known, labels, 0)[..., None]
-    return jnp.where(
-        known, jnp.take_along_axis(values, place, axis=-1)[..., 0], jnp.nan
-    )
 
 
 def magnitude(x: Float[Array, "*e"]) -> Float[Array, "*e"]:

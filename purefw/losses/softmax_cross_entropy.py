@@ -31,8 +31,8 @@ Ignored rows: no loss and no gradient, whatever their logits, NaN included.
 Limits: where nothing counts (all rows ignored, or all labels of weight 0) numerator and
 denominator are 0: loss and gradient are 0 (torch: NaN). A class with mass 0 and logit
 -inf adds nothing. A label that is neither a class nor ignored makes the loss NaN, and
-dz: its own row, or every row where n holds its weight. A soft target outside [0, 1] is
-not refused, as data alone tell it: (7) stands as it is.
+its own row of dz. A soft target outside [0, 1] is not refused, as data alone tell it:
+(7) stands as it is.
 Invariants, without z-loss: adding a constant to a row of z changes nothing, so rows of
 dz sum to 0. With it a row of dz sums to push_b dloss.
 Memory: two arrays the size of the logits, logp and mass.
@@ -46,17 +46,10 @@ from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Integer
 
-from purefw.losses.reduction import (
-    Reduction,
-    check_labels,
-    check_reduction,
-    check_rows,
-    check_same_shape,
-    log_softmax,
-    one_hot,
-)
+from purefw.losses.labels import check_labels, onehot
+from purefw.losses.reduction import Reduction, check_reduction, log_softmax
 from purefw.rule import Loss
 
 WHO = "softmax_cross_entropy"
@@ -129,7 +122,7 @@ def softmax_cross_entropy(
 
 def forward(
     logits: Float[Array, "*b k"],
-    target: Int[Array, "*b"] | Float[Array, "*b k"],
+    target: Integer[Array, "*b"] | Float[Array, "*b k"],
     *,
     reduction: Reduction,
     label_smoothing: float,
@@ -145,7 +138,7 @@ def forward(
     even = label_smoothing / logits.shape[-1] * _weights(logits, class_weights)
     mass = jnp.where(counts, (1 - label_smoothing) * weighted + even, 0)  # (3)
     m = jnp.sum(counts.astype(logits.dtype))  # (5)
-    n = m if soft else jnp.sum(jnp.where(counts, weighted, 0))  # (4)
+    n = m if soft else jnp.nansum(jnp.where(counts, weighted, 0))  # (4)
     n, m = (_divisor(v, reduction) for v in (n, m))
     logp, lse = log_softmax(jnp.where(counts, logits, 0))  # (6)
     terms = mass * jnp.where(mass == 0, 0, logp)
@@ -167,14 +160,21 @@ def backward(
 
 def _check(logits, target, soft, class_weights, ignore_index) -> None:
     if not soft:
-        check_labels(WHO, logits, target)
-    else:
-        check_rows(WHO, logits)
-        check_same_shape(WHO, logits, target)
-        if ignore_index is not None:
-            raise ValueError(
-                f"{WHO}: ignore_index must be None for soft targets, got {ignore_index}"
-            )
+        check_labels(WHO, "logits", logits, target)
+    elif logits.ndim < 1 or logits.size == 0:
+        raise ValueError(
+            f"{WHO}: logits must have shape (..., k) and not be empty, "
+            f"got shape {logits.shape}"
+        )
+    elif target.shape != logits.shape:
+        raise ValueError(
+            f"{WHO}: target must be integer labels, got {target.dtype}, or have the "
+            f"logits' shape {logits.shape}, got {target.shape}"
+        )
+    elif ignore_index is not None:
+        raise ValueError(
+            f"{WHO}: ignore_index must be None for soft targets, got {ignore_index}"
+        )
     if class_weights is not None and len(class_weights) != logits.shape[-1]:
         raise ValueError(
             f"{WHO}: class_weights must be {logits.shape[-1]} numbers, one a class, "
@@ -190,8 +190,8 @@ def _rows_that_count(
         return jnp.ones((*logits.shape[:-1], 1), bool), target  # (1) (2)
     counts = jnp.ones(target.shape, bool)
     if ignore_index is not None:
-        counts = target != ignore_index  # (1)
-    return counts[..., None], one_hot(target, logits)  # (2)
+        counts = target.astype(int) != ignore_index  # (1)
+    return counts[..., None], onehot(target, logits)  # (2)
 
 
 def _weights(logits, class_weights) -> Float[Array, "*b k"]:

@@ -3,129 +3,51 @@
 import jax
 import jax.numpy as jnp
 
+from purefw.losses.absolute_error import absolute_error
 from purefw.losses.cosine_similarity import cosine_similarity
-from purefw.losses.ctc import CTCTarget, ctc
+from purefw.losses.ctc import ctc
 from purefw.losses.dice import dice
-from purefw.losses.focal import focal
 from purefw.losses.gaussian_negative_log_likelihood import (
     Gaussian,
     gaussian_negative_log_likelihood,
 )
-from purefw.losses.hinge import hinge
 from purefw.losses.huber import huber
 from purefw.losses.info_nce import Pairs, info_nce
 from purefw.losses.jensen_shannon import jensen_shannon
 from purefw.losses.kl_divergence import kl_divergence
 from purefw.losses.log_cosh import log_cosh
-from purefw.losses.logistic_loss_on_logits import logistic_loss_on_logits
-from purefw.losses.multiclass_hinge import multiclass_hinge
-from purefw.losses.negative_log_likelihood import negative_log_likelihood
 from purefw.losses.poisson import poisson
 from purefw.losses.quantile import quantile
-from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
 from purefw.losses.squared_error import squared_error
 from purefw.losses.total_variation import total_variation
 from purefw.losses.triplet import Triplet, triplet
+from reference.registry.draws import (
+    gaussian,
+    given,
+    pair,
+    several,
+    simplex,
+    soft,
+    spelled,
+)
 from reference.registry.entry import LossEntry
-
-
-def pair(*shape: int, scale: float = 1.0):
-    """A draw of a prediction and a target of one shape, independent."""
-    return lambda key: tuple(scale * jax.random.normal(key, (2, *shape)))
-
-
-def given(prediction, target):
-    """The same prediction (floats) and target (floats, where it is a list) always."""
-    return lambda key: (
-        jnp.array(prediction, float),
-        jnp.array(target, float) if isinstance(target, list) else jnp.array(target),
-    )
-
-
-def labelled(*shape: int, ignored: int | None = None, scale: float = 1.0):
-    """Scores (..., k) and labels below k; every second one is `ignored` where given."""
-
-    def draw(key):
-        a, b = jax.random.split(key)
-        labels = jax.random.randint(b, shape[:-1], 0, shape[-1])
-        if ignored is not None:
-            labels = labels.reshape(-1).at[::2].set(ignored).reshape(shape[:-1])
-        return scale * jax.random.normal(a, shape), labels
-
-    return draw
-
-
-def binary(*shape: int, scale: float = 1.0):
-    """Logits and labels 0.0 and 1.0."""
-
-    def draw(key):
-        a, b = jax.random.split(key)
-        label = jax.random.bernoulli(b, 0.4, shape)
-        return scale * jax.random.normal(a, shape), label.astype(float)
-
-    return draw
-
-
-def signed(*shape: int):
-    """Scores and labels -1.0 and 1.0."""
-
-    def draw(key):
-        score, label = binary(*shape)(key)
-        return score, 2 * label - 1
-
-    return draw
-
-
-def soft(*shape: int, scale: float = 1.0, zeros: bool = False, log: bool = False):
-    """Logits (or log-probabilities) and target probabilities, some of them 0."""
-
-    def draw(key):
-        a, b = jax.random.split(key)
-        z = scale * jax.random.normal(a, shape)
-        target = jax.random.dirichlet(b, jnp.ones(shape[-1]), shape[:-1])
-        if zeros:
-            target = target.at[..., 0].set(0)
-            target = target / target.sum(axis=-1, keepdims=True)
-        return (jax.nn.log_softmax(z) if log else z), target
-
-    return draw
-
-
-def simplex(*shape: int):
-    """Two distributions in each row."""
-    return lambda key: tuple(
-        jax.random.dirichlet(key, jnp.ones(shape[-1]), (2, *shape[:-1]))
-    )
-
-
-def several(container, *shape: int, scale: float = 1.0):
-    """A prediction of several arrays of one shape, and no target."""
-    n = len(container._fields)
-    return lambda key: (container(*scale * jax.random.normal(key, (n, *shape))), ())
-
-
-def gaussian(*shape: int):
-    """Mean, variance around 1 and target."""
-
-    def draw(key):
-        mean, spread, target = jax.random.normal(key, (3, *shape))
-        return Gaussian(mean, jnp.exp(spread)), target
-
-    return draw
-
-
-def spelled(labels, frames, lengths, t: int, k: int, scale: float = 1.0):
-    """Logits (b, t, k) for the given labels."""
-    target = tuple(map(tuple, labels)), tuple(frames), tuple(lengths)
-
-    def draw(key):
-        logits = scale * jax.random.normal(key, (len(labels), t, k))
-        return logits, CTCTarget(*map(jnp.array, target))
-
-    return draw
-
+from reference.registry.label_losses import LABEL_LOSSES
 
 VALUES = {
+    "absolute_error_mean": LossEntry(
+        absolute_error("mean"),
+        {
+            "typical": pair(5, 3),
+            "one": pair(1),
+            "kink": lambda key: (
+                jnp.array([1.0, 2.0, -3.0]),
+                jnp.array([1.0, 5.0, 0.0]),
+            ),
+        },
+    ),
+    "absolute_error_sum": LossEntry(
+        absolute_error("sum"), {"typical": pair(5, 3), "one_row": pair(1, 2)}
+    ),
     "squared_error_mean": LossEntry(
         squared_error("mean"),
         {"typical": pair(5, 3), "one": pair(1), "far": pair(7, scale=1e3)},
@@ -191,116 +113,6 @@ VALUES = {
     ),
     "gaussian_negative_log_likelihood_sum": LossEntry(
         gaussian_negative_log_likelihood("sum"), {"typical": gaussian(5, 3)}
-    ),
-}
-
-CLASSES = {
-    "logistic_loss_on_logits": LossEntry(
-        logistic_loss_on_logits(),
-        {
-            "typical": binary(5, 3),
-            "one": binary(1),
-            "soft": given([[0.3, -2.0], [5.0, 0.0]], [[0.2, 0.9], [0.5, 0.0]]),
-            "zero": given([0.0, 0.0], [0.0, 1.0]),
-            "large": binary(7, scale=1e4),
-        },
-    ),
-    "logistic_loss_on_logits_sum": LossEntry(
-        logistic_loss_on_logits("sum"), {"typical": binary(5, 3)}
-    ),
-    "focal": LossEntry(
-        focal(gamma=2.0, alpha=0.25),
-        {
-            "typical": binary(5, 3),
-            "one": binary(1),
-            "zero": given([0.0, 0.0], [0.0, 1.0]),
-            "large": binary(7, scale=1e4),
-        },
-    ),
-    "focal_sum": LossEntry(
-        focal("sum", gamma=0.5),
-        {"typical": binary(5, 3), "large": binary(7, scale=1e4)},
-    ),
-    "hinge": LossEntry(
-        hinge(),
-        {
-            "typical": signed(5, 3),
-            "one": signed(1),
-            "tie": given([1.0, -1.0, 1.0, 0.0], [1.0, -1.0, -1.0, 1.0]),
-        },
-    ),
-    "hinge_sum": LossEntry(hinge("sum"), {"typical": signed(5, 3)}),
-    "multiclass_hinge": LossEntry(
-        multiclass_hinge(),
-        {
-            "typical": labelled(5, 7),
-            "one_row": labelled(1, 3),
-            "one_class": labelled(3, 1),
-            "leading_axes": labelled(2, 3, 5),
-            "tie": lambda key: (
-                jnp.array([[2.0, 1.0, 3.0], [0.0, 0.0, 0.0]]),
-                jnp.array([0, 2]),
-            ),
-        },
-    ),
-    "multiclass_hinge_sum": LossEntry(
-        multiclass_hinge("sum"), {"typical": labelled(5, 7)}
-    ),
-    "negative_log_likelihood": LossEntry(
-        negative_log_likelihood(),
-        {
-            "typical": labelled(5, 7),
-            "one_row": labelled(1, 3),
-            "leading_axes": labelled(2, 3, 5),
-            "impossible": lambda key: (
-                jnp.log(jnp.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])),
-                jnp.array([1, 0]),
-            ),
-        },
-    ),
-    "negative_log_likelihood_sum": LossEntry(
-        negative_log_likelihood("sum"), {"typical": labelled(5, 7)}
-    ),
-    "softmax_cross_entropy": LossEntry(
-        softmax_cross_entropy(),
-        {
-            "typical": labelled(5, 7),
-            "one_row": labelled(1, 3),
-            "one_class": labelled(3, 1),
-            "leading_axes": labelled(2, 3, 5),
-            "tie": lambda key: (jnp.zeros((2, 3)), jnp.array([0, 2])),
-            "large": labelled(5, 3, scale=1e4),
-            "soft": soft(5, 7),
-            "soft_with_zeros": soft(5, 7, zeros=True, scale=30.0),
-        },
-    ),
-    "softmax_cross_entropy_sum": LossEntry(
-        softmax_cross_entropy("sum"), {"typical": labelled(5, 7), "soft": soft(5, 7)}
-    ),
-    **{
-        f"softmax_cross_entropy_with_everything_{reduction}": LossEntry(
-            softmax_cross_entropy(
-                reduction,
-                label_smoothing=0.1,
-                class_weights=(0.5, 2.0, 0.0, 1.5, 0.7),
-                ignore_index=-100,
-                z_loss=0.01,
-            ),
-            {
-                "typical": labelled(7, 5, ignored=-100),
-                "none_ignored": labelled(3, 5),
-                "leading_axes": labelled(2, 3, 5, ignored=-100),
-                "all_ignored": labelled(1, 5, ignored=-100),
-                "large": labelled(7, 5, ignored=-100, scale=100.0),
-            },
-        )
-        for reduction in ("mean", "sum")
-    },
-    "softmax_cross_entropy_soft_with_everything": LossEntry(
-        softmax_cross_entropy(
-            label_smoothing=0.1, class_weights=(0.5, 2.0, 0.0, 1.5, 0.7), z_loss=0.01
-        ),
-        {"typical": soft(7, 5), "with_zeros": soft(3, 5, zeros=True)},
     ),
 }
 
@@ -422,4 +234,4 @@ SEQUENCES = {
     ),
 }
 
-LOSSES = {**VALUES, **CLASSES, **DISTRIBUTIONS, **VECTORS, **SEQUENCES}
+LOSSES = {**VALUES, **LABEL_LOSSES, **DISTRIBUTIONS, **VECTORS, **SEQUENCES}
