@@ -24,6 +24,8 @@ Reference: Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embed
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from purefw.precision import wide
+
 
 def check_rotation(who: str, width: int, base: float) -> None:
     """Raise ValueError unless features pair up and the angles fall with p."""
@@ -47,8 +49,8 @@ def rotate(
 def _cos_sin(x: Float[Array, "*b t n d"], base: float) -> tuple[Array, Array]:
     """Cosines and sines of (1), each of the shape of half of x."""
     steps, _, d = x.shape[-3:]
-    wide = jnp.promote_types(x.dtype, jnp.float32)
-    t, p = jnp.arange(steps, dtype=wide), jnp.arange(d // 2, dtype=wide)
+    dtype = wide(x.dtype)
+    t, p = jnp.arange(steps, dtype=dtype), jnp.arange(d // 2, dtype=dtype)
     angle = t[:, None] * (base ** (-2 * p / d))[None, :]  # (1)
     angle = jnp.broadcast_to(angle[:, None, :], (*x.shape[:-1], d // 2))
     return jnp.cos(angle).astype(x.dtype), jnp.sin(angle).astype(x.dtype)

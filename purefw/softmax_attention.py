@@ -39,6 +39,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Shaped
 
+from purefw.precision import wide
+
 
 class AttentionInput(NamedTuple):
     """What an attention rule reads.
@@ -122,11 +124,11 @@ def attend_backward(
 ) -> tuple[Float[Array, "b t n h"], Float[Array, "b s m h"], Float[Array, "b s m v"]]:
     """Equations (4) to (8): dqueries, dkeys, dvalues."""
     queries, keys, values, weights = residuals
-    dtype, wide, scale = keys.dtype, weights.dtype, keys.shape[-1] ** -0.5
+    dtype, scale = keys.dtype, keys.shape[-1] ** -0.5
     m = keys.shape[2]
     dy = _grouped(dy, m)
     dvalues = _product("bmrts,btmrv->bsmv", weights.astype(dtype), dy)  # (4)
-    dweights = _product("btmrv,bsmv->bmrts", dy, values, wide)  # (5)
+    dweights = _product("btmrv,bsmv->bmrts", dy, values, weights.dtype)  # (5)
     mean = jnp.sum(weights * dweights, axis=-1, keepdims=True)
     dz = weights * (dweights - jnp.broadcast_to(mean, weights.shape))  # (6)
     dz = (scale * dz).astype(dtype)
@@ -138,9 +140,8 @@ def attend_backward(
 def _logits(
     queries: Float[Array, "b t n h"], keys: Float[Array, "b s m h"]
 ) -> Float[Array, "b m r t s"]:
-    wide = jnp.promote_types(queries.dtype, jnp.float32)
     grouped = _grouped(queries, keys.shape[2])
-    z = _product("btmrh,bsmh->bmrts", grouped, keys, wide)
+    z = _product("btmrh,bsmh->bmrts", grouped, keys, wide(queries.dtype))
     return z * keys.shape[-1] ** -0.5
 
 

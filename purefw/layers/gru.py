@@ -60,9 +60,9 @@ from purefw.rule import Rule
 class GRUParams(NamedTuple):
     """Weights and biases; columns in the order r, z, n."""
 
-    weight_input: Float[Array, "i 3*h"]
-    weight_state: Float[Array, "h 3*h"]
-    bias: Float[Array, " 3*h"]
+    weight_input: Float[Array, "i g"]
+    weight_state: Float[Array, "h g"]
+    bias: Float[Array, " g"]
     bias_state: Float[Array, " h"]
 
 
@@ -172,8 +172,8 @@ def _step_back(saved, dh, dy_t, *, weight_state):
 
 
 def _state_cotangent(
-    da: Float[Array, "*t b 3*h"], r: Float[Array, "*t b h"]
-) -> Float[Array, "*t b 3*h"]:
+    da: Float[Array, "*t b g"], r: Float[Array, "*t b h"]
+) -> Float[Array, "*t b g"]:
     """Equation (8)."""
     dar, daz, dan = jnp.split(da, 3, axis=-1)
     return jnp.concatenate([dar, daz, r * dan], axis=-1)  # (8)

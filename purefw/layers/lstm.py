@@ -56,9 +56,9 @@ from purefw.rule import Rule
 class LSTMParams(NamedTuple):
     """Weights and bias; columns in the order i, f, g, o."""
 
-    weight_input: Float[Array, "i 4*h"]
-    weight_state: Float[Array, "h 4*h"]
-    bias: Float[Array, " 4*h"]
+    weight_input: Float[Array, "i g"]
+    weight_state: Float[Array, "h g"]
+    bias: Float[Array, " g"]
 
 
 class LSTMState(NamedTuple):
@@ -71,7 +71,7 @@ class LSTMState(NamedTuple):
 class LSTMStep(NamedTuple):
     """What a step saves: six arrays of the hidden state's size."""
 
-    gates: Float[Array, "*t b 4*h"]
+    gates: Float[Array, "*t b g"]
     state: LSTMState
 
 

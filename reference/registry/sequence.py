@@ -68,7 +68,7 @@ def attended(
     mask: Callable[[Any], Any] | None = None,
     scale: float = 1.0,
 ) -> Draw:
-    """A draw of an AttentionInput with parts of these shapes; `mask` draws from a key."""
+    """A draw of an AttentionInput of these shapes; `mask` draws from a key."""
 
     def draw(key):
         q, k, v, m = jax.random.split(key, 4)
