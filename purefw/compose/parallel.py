@@ -13,7 +13,7 @@ cutting. (4): every rule reads the same x, and cotangents of a shared value add.
 """
 
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +23,6 @@ from purefw.compose.keys import forward_with, split_keys
 from purefw.rule import Rule
 from purefw.structure import Static
 
-Combine = Literal["sum", "concatenate"]
-
 
 class ParallelResiduals(NamedTuple):
     """The residuals of each rule, and the widths of the outputs."""
@@ -33,7 +31,7 @@ class ParallelResiduals(NamedTuple):
     widths: Static
 
 
-def parallel(*rules: Rule, combine: Combine = "sum") -> Rule:
+def parallel(*rules: Rule, combine: str = "sum") -> Rule:
     """Every rule on the same x; params is a tuple, one item a rule.
 
     Args:
@@ -81,7 +79,7 @@ def forward(
     key: Key[Array, ""] | None = None,
     *,
     rules: tuple[Rule, ...],
-    combine: Combine,
+    combine: str,
 ) -> tuple[Float[Array, "*s"], ParallelResiduals]:
     """Equation (1)."""
     keys = split_keys(key, rules)
@@ -96,7 +94,7 @@ def backward(
     dy: Float[Array, "*s"],
     *,
     rules: tuple[Rule, ...],
-    combine: Combine,
+    combine: str,
 ) -> tuple[tuple, Any]:
     """Equations (2) to (4)."""
     parts = [dy] * len(rules)  # (2)
@@ -111,13 +109,13 @@ def backward(
 
 
 def infer(
-    params: tuple, x: Any, *, rules: tuple[Rule, ...], combine: Combine
+    params: tuple, x: Any, *, rules: tuple[Rule, ...], combine: str
 ) -> Float[Array, "*s"]:
     """Equation (1) with each rule's inference form."""
     return _combined([r.apply(p, x) for r, p in zip(rules, params)], combine)
 
 
-def _combined(outputs: Any, combine: Combine) -> Float[Array, "*s"]:
+def _combined(outputs: Any, combine: str) -> Float[Array, "*s"]:
     shapes = [v.shape for v in outputs]
     kept = len(shapes[0]) - (combine == "concatenate")
     if any(len(s) != len(shapes[0]) or s[:kept] != shapes[0][:kept] for s in shapes):

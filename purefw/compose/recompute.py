@@ -5,8 +5,9 @@
     (3)  (dparams, dx)  = backward of f applied to residuals and dy
 
 (2) gives the residuals of (1) exactly: a rule is a pure function, and the key makes the
-same random numbers. Memory against time: between forward and backward the rule holds x
-instead of its residuals; backward costs one more forward.
+same random numbers; jax.random.clone declares that it is used again on purpose.
+Memory against time: between forward and backward the rule holds x instead of its
+residuals; backward costs one more forward.
 XLA merges equal computations within one jitted function, and would so undo (2) by
 keeping the residuals of (1). The barrier hides from it that the arguments are the same,
 and ties (2) to dy, so that it cannot run before dy is known; it changes no value.
@@ -20,10 +21,11 @@ arXiv:1604.06174.
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 from jax import lax
 from jaxtyping import Array, Key
 
-from purefw.compose.keys import forward_with, split_keys
+from purefw.compose.keys import forward_with
 from purefw.rule import Rule
 
 
@@ -69,13 +71,15 @@ def forward(
     params: Any, x: Any, key: Key[Array, ""] | None = None, *, rule: Rule
 ) -> tuple[Any, RecomputeResiduals]:
     """Equation (1)."""
-    split_keys(key, (rule,))
     y, _ = forward_with(rule, params, x, key)  # (1)
-    return y, RecomputeResiduals(params, x, key if rule.random else None)
+    again = jax.random.clone(key) if rule.random else None
+    return y, RecomputeResiduals(params, x, again)
 
 
 def backward(residuals: RecomputeResiduals, dy: Any, *, rule: Rule) -> tuple[Any, Any]:
     """Equations (2) and (3)."""
-    (params, x, key), dy = lax.optimization_barrier((residuals, dy))
+    params, x, key = residuals
+    params, x, dy = lax.optimization_barrier((params, x, dy))
+    key = None if key is None else jax.random.clone(key)
     _, again = forward_with(rule, params, x, key)  # (2)
     return rule.backward(again, dy)  # (3)

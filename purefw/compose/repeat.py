@@ -17,11 +17,10 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Key
 
-from purefw.compose.keys import forward_with, split_keys
+from purefw.compose.keys import forward_with, require_key
 from purefw.rule import Rule
 
 
@@ -73,16 +72,18 @@ def forward(
     n: int,
 ) -> tuple[Any, Any]:
     """Equation (1)."""
-    keys = split_keys(key, (rule,) * n)
-    stacked = jnp.stack(keys) if rule.random else None
     _check(params, n)
+    keys = None
+    if rule.random:
+        require_key(key, rule)
+        keys = jax.random.split(key, n)
 
     def block(a, inputs):
         p, k = inputs
         after, residuals = forward_with(rule, p, a, k)
         return _same(a, after, rule), residuals
 
-    return lax.scan(block, x, (params, stacked), length=n)  # (1)
+    return lax.scan(block, x, (params, keys), length=n)  # (1)
 
 
 def backward(residuals: Any, dy: Any, *, rule: Rule) -> tuple[Any, Any]:
