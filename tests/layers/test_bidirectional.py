@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from purefw.layers.bidirectional import BidirectionalPair, bidirectional
-from purefw.layers.gru import gru
 from purefw.layers.rnn import rnn
 from purefw.recurrence import RecurrentInput, RecurrentOutput, reverse
 from purefw.rule import Rule
 from tests.refute import pull, random_params, refuted
 
-RULE = bidirectional(rnn(3, 2), gru(3, 5))
+RULE = bidirectional(rnn(3, 2), rnn(3, 5))
 LENGTHS = jnp.array([4, 1, 6])
 
 
