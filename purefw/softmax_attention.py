@@ -141,7 +141,7 @@ def _logits(
     queries: Float[Array, "b t n h"], keys: Float[Array, "b s m h"]
 ) -> Float[Array, "b m r t s"]:
     grouped = _grouped(queries, keys.shape[2])
-    z = _product("btmrh,bsmh->bmrts", grouped, keys, wide(queries.dtype))
+    z = _product("btmrh,bsmh->bmrts", grouped, keys, wide(queries).dtype)
     return z * keys.shape[-1] ** -0.5
 
 
