@@ -2,7 +2,7 @@
 
 b counts examples, c channels, r the places of all spatial axes in row-major order.
 
-    (1)  y_bc   = max_r x_brc                        winner_bc = argmax_r x_brc
+    (1)  winner_bc = argmax_r x_brc                  y_bc = x_{b, winner_bc, c}
     (2)  dx_brc = dy_bc if r = winner_bc else 0
 
 (2): near x only the winner moves the maximum, and by as much as it moves itself.
@@ -60,9 +60,9 @@ def forward(
     del params
     check_has_places("global_max_pool", x)
     places = x.reshape(x.shape[0], -1, x.shape[-1])
-    winner = jnp.argmax(places, axis=1).astype(jnp.int32)  # (1)
-    y = jnp.max(places, axis=1)  # (1)
-    return y, GlobalMaxPoolResiduals(winner, Static(x.shape[1:-1]))
+    winner = jnp.argmax(places, axis=1, keepdims=True).astype(jnp.int32)  # (1)
+    y = jnp.take_along_axis(places, winner, axis=1)  # (1)
+    return y[:, 0], GlobalMaxPoolResiduals(winner[:, 0], Static(x.shape[1:-1]))
 
 
 def backward(

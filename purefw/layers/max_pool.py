@@ -5,7 +5,7 @@ k of a window, each a number on one spatial axis and a tuple on several. s is th
 stride, l the padding before x; xpad is x with -inf around.
 
     (1)  v_kbpc = xpad_{b, s p + k, c}
-    (2)  y_bpc  = max_k v_kbpc                       winner_bpc = argmax_k v_kbpc
+    (2)  winner_bpc = argmax_k v_kbpc                y_bpc = v_{winner_bpc, bpc}
 
     (3)  dv_kbpc = dy_bpc if k = winner_bpc else 0
     (4)  dx_buc  = Σ_{k, p: s p + k - l = u} dv_kbpc
@@ -14,7 +14,8 @@ stride, l the padding before x; xpad is x with -inf around.
 (1) copies x_u into every window that covers it, and a copy forward is a sum backward:
 where windows overlap, an entry that wins several of them gets the sum of their dy.
 Ties: the first of the equal entries in row-major order of the window gets all of dy, as
-in torch and in autodiff of lax.reduce_window and flax.linen.max_pool.
+in torch and in autodiff of lax.reduce_window and flax.linen.max_pool; autodiff of
+jnp.max over the window shares it among them.
 NaN in a window is its maximum and gets dy. In a window of -inf alone, padding may be
 the first, and dy is then lost.
 Invariants: without padding or overlap and with windows that cover x, Σ_u dx = Σ_p dy;
@@ -103,9 +104,9 @@ def forward(
     del params
     check_pool_fits("max_pool", windows, x)
     v = take_windows(x, windows, -jnp.inf)  # (1)
-    winner = jnp.argmax(v, axis=0).astype(jnp.int32)  # (2)
-    y = jnp.max(v, axis=0)  # (2)
-    return y, MaxPoolResiduals(winner, Static(x.shape[1:-1]))
+    winner = jnp.argmax(v, axis=0, keepdims=True).astype(jnp.int32)  # (2)
+    y = jnp.take_along_axis(v, winner, axis=0)  # (2)
+    return y[0], MaxPoolResiduals(winner[0], Static(x.shape[1:-1]))
 
 
 def backward(

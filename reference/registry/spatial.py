@@ -1,4 +1,4 @@
-"""Entries of the rules on (batch, *spatial, channels), the norms, dropout and bilinear."""
+"""Entries of the rules on (batch, *spatial, channels), norms, dropout, bilinear."""
 
 import jax
 import jax.numpy as jnp
@@ -158,18 +158,25 @@ POOLS = {
     "max_pool_overlapping": RuleEntry(
         max_pool((3, 3), stride=(2, 1), padding=((1, 2), (0, 1))), POOL_INPUTS
     ),
-    "max_pool_same": RuleEntry(max_pool((3, 2), stride=2, padding="SAME"), POOL_INPUTS),
+    "max_pool_same": RuleEntry(
+        max_pool((3, 2), stride=2, padding="SAME"),
+        {"typical": normal(2, 7, 11, 3), "ties": ties(2, 7, 5, 2)},
+    ),
     "max_pool_stride_beyond_window": RuleEntry(
         max_pool((2,), stride=3),
         {"typical": normal(2, 11, 3), "ties": ties(2, 7, 3)},
     ),
-    "average_pool": RuleEntry(average_pool((2, 2)), POOL_INPUTS),
+    "average_pool": RuleEntry(
+        average_pool((2, 2)),
+        {"typical": normal(2, 7, 11, 3), "large": normal(1, 5, 7, 2, scale=1e4)},
+    ),
     "average_pool_overlapping": RuleEntry(
-        average_pool((3, 3), stride=(2, 1), padding=((1, 2), (0, 1))), POOL_INPUTS
+        average_pool((3, 3), stride=(2, 1), padding=((1, 2), (0, 1))),
+        {"typical": normal(2, 7, 11, 3), "one_example": normal(1, 5, 7, 1)},
     ),
     "average_pool_of_inside": RuleEntry(
         average_pool((3, 2), stride=2, padding="SAME", count_include_pad=False),
-        POOL_INPUTS,
+        {"typical": normal(2, 7, 11, 3), "one_example": normal(1, 5, 7, 1)},
     ),
     "average_pool_stride_beyond_window": RuleEntry(
         average_pool((2,), stride=3), {"typical": normal(2, 11, 3)}
@@ -255,7 +262,6 @@ NORMS = {
             3,
             axes=(0, 1, 2),
             one_example=normal(1, 3, 2, 3),
-            rows=normal(7, 3),
         ),
         running_params(3),
     ),
@@ -310,7 +316,7 @@ SPATIAL = {
     **NORMS,
     "dropout": RuleEntry(
         dropout(0.3),
-        {"typical": normal(5, 7), "one": normal(1), "image": normal(2, 3, 5)},
+        {"typical": normal(5, 7), "image": normal(2, 3, 5)},
     ),
     "dropout_rate_zero": RuleEntry(dropout(0.0), {"typical": normal(5, 7)}),
     "bilinear": RuleEntry(
