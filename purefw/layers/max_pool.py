@@ -18,8 +18,7 @@ in torch and in autodiff of lax.reduce_window and flax.linen.max_pool; autodiff 
 jnp.max over the window shares it among them.
 NaN in a window is its maximum and gets dy. In a window of -inf alone, padding may be
 the first, and dy is then lost.
-Invariants: without padding or overlap and with windows that cover x, Σ_u dx = Σ_p dy;
-with overlap too, since each dy goes to one entry.
+Invariant: Σ_u dx = Σ_p dy, since each dy goes to one entry of x.
 Padding must be smaller than the window, so that every window holds an entry of x.
 """
 
