@@ -104,7 +104,7 @@ def form_resize(params, x, *, factor, method: str) -> Any:
 
 def up(v) -> Any:
     """float32 for 16 bits."""
-    return v.astype(jnp.promote_types(v.dtype, jnp.float32))
+    return v.astype(jnp.float32) if jnp.finfo(v.dtype).bits < 32 else v
 
 
 SPATIAL_FORMS: dict[str, Callable] = {
