@@ -16,6 +16,8 @@ have. weight and bias are shared by all rows, hence Σ_b.
 Invariant: Σ_i left_bi dleft_bi = Σ_j right_bj dright_bj = Σ_o (y_bo - bias_o) dy_bo,
 row by row, because (1) without bias is homogeneous of degree one in either input.
 Convention: torch.nn.Bilinear keeps the weight as (o, i, j).
+Precision: 16-bit arrays are multiplied and summed in float32 and each result is rounded
+once; the intermediate products of (1) to (4) would otherwise be rounded too.
 """
 
 import math
@@ -26,6 +28,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from purefw.precision import wide
 from purefw.rule import Rule
 
 
@@ -97,23 +100,27 @@ def forward(
     """Equation (1)."""
     (weight, bias), (left, right) = params, x
     _check_pair(weight, left, right)
-    y = jnp.einsum("...i,ijo,...j->...o", left, weight, right)  # (1)
+    y = jnp.einsum("...i,ijo,...j->...o", wide(left), wide(weight), wide(right))  # (1)
     if bias is not None:
-        y = y + jnp.broadcast_to(bias, y.shape)  # (1)
-    return y, BilinearResiduals(left, right, params)
+        y = y + jnp.broadcast_to(wide(bias), y.shape)  # (1)
+    return y.astype(left.dtype), BilinearResiduals(left, right, params)
 
 
 def backward(
     residuals: BilinearResiduals, dy: Float[Array, "*b o"]
 ) -> tuple[BilinearParams, Pair]:
     """Equations (2) to (5)."""
-    left, right, (weight, bias) = residuals
-    rows = [v.reshape(-1, v.shape[-1]) for v in (left, right, dy)]
-    dleft = jnp.einsum("ijo,...j,...o->...i", weight, right, dy)  # (2)
-    dright = jnp.einsum("ijo,...i,...o->...j", weight, left, dy)  # (3)
+    left, right, params = residuals
+    v, w, weight, dy = (wide(a) for a in (left, right, params.weight, dy))
+    dleft = jnp.einsum("ijo,...j,...o->...i", weight, w, dy)  # (2)
+    dright = jnp.einsum("ijo,...i,...o->...j", weight, v, dy)  # (3)
+    rows = [a.reshape(-1, a.shape[-1]) for a in (v, w, dy)]
     dweight = jnp.einsum("bi,bj,bo->ijo", *rows)  # (4)
-    dbias = None if bias is None else jnp.sum(rows[-1], axis=0)  # (5)
-    return BilinearParams(dweight, dbias), (dleft, dright)
+    dbias = None if params.bias is None else jnp.sum(rows[-1], axis=0)  # (5)
+    cotangents = BilinearParams(dweight, dbias), (dleft, dright)
+    return jax.tree.map(
+        lambda d, a: d.astype(a.dtype), cotangents, (params, (left, right))
+    )
 
 
 def _check_pair(weight: Array, left: Array, right: Array) -> None:
