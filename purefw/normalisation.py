@@ -9,19 +9,20 @@ entries of a channel for batch norm. Sets do not mix, so the equations are for o
 
     (4)  dx_i   = s (dxhat_i - 1/n Σ_j dxhat_j - xhat_i 1/n Σ_j dxhat_j xhat_j)
 
-(4) in three steps. The variance v = 1/n Σ_i (x_i - mean)² has ∂v/∂x_j = 2/n (x_j - mean):
-the path through mean inside v is -2/n Σ_i (x_i - mean) ∂mean/∂x_j, and that sum is
-identically zero. Hence ∂s/∂x_j = -1/2 s³ ∂v/∂x_j = -s² xhat_j / n. By the product rule on
-(3), ∂xhat_i/∂x_j = s (δ_ij - 1/n) + (x_i - mean) ∂s/∂x_j = s (δ_ij - 1/n - xhat_i
-xhat_j / n). This is symmetric in i and j, so applying it to dxhat gives (4), whose
-summands are the direct, the mean and the variance path.
+(4) in three steps. The variance v = 1/n Σ_i (x_i - mean)² has ∂v/∂x_j = 2/n (x_j -
+mean): the path through mean inside v is -2/n Σ_i (x_i - mean) ∂mean/∂x_j, and that sum
+is identically zero. Hence ∂s/∂x_j = -1/2 s³ ∂v/∂x_j = -s² xhat_j / n. By the product
+rule on (3), ∂xhat_i/∂x_j = s (δ_ij - 1/n) + (x_i - mean) ∂s/∂x_j = s (δ_ij - 1/n -
+xhat_i xhat_j / n). This is symmetric in i and j, so applying it to dxhat gives (4),
+whose summands are the direct, the mean and the variance path.
 
-Invariants: adding a constant to a set leaves xhat alone, hence Σ_i dx_i = 0. Multiplying
-it by a constant does so up to eps, hence Σ_i x_i dx_i = eps s² Σ_i dxhat_i xhat_i.
+Invariants: adding a constant to a set leaves xhat alone, hence Σ_i dx_i = 0.
+Multiplying it by a positive constant does so up to eps, hence Σ_i x_i dx_i = eps s² Σ_i
+dxhat_i xhat_i.
 Limit: a constant set has xhat = 0 and s = eps^(-1/2); dx is then large, not undefined.
 Precision: the mean is taken off before squaring, because 1/n Σ x² - mean² loses all
-digits where the mean is large. 16-bit x is computed in float32 and rounded once; xhat is
-recomputed from x in the backward pass, so that no rounded xhat is kept.
+digits where the mean is large. 16-bit x is computed in float32 and rounded once; xhat
+is recomputed from x in the backward pass, so that no rounded xhat is kept.
 """
 
 from typing import NamedTuple

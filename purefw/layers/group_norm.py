@@ -1,25 +1,28 @@
 """Group normalisation: centre and scale groups of channels of each example.
 
-b counts examples, c the channels in the last axis; e the n = space x channels / groups
-entries of one group of one example. g is the group of c: channels are cut into equal
-runs. mean_e averages over a group.
+b counts examples, r the places of the spatial axes, c the channels in the last axis,
+cut into equal runs, the groups g; e counts the n entries, over r and the run, of one
+group of one example. mean_e averages over a group.
 
     (1)  xhat_bge = s_bg (x_bge - mean_e x_bge)      s_bg = (var_bg + eps)^(-1/2)
-    (2)  y_b·c    = scale_c xhat_b·c + bias_c
+    (2)  y_brc    = scale_c xhat_brc + bias_c
 
-    (3)  dscale_c = Σ_b· dy_b·c xhat_b·c             dbias_c = Σ_b· dy_b·c
-    (4)  dxhat_b·c = scale_c dy_b·c
-    (5)  dx_bge   = s_bg (dxhat_bge - mean_e dxhat_bge - xhat_bge mean_e(dxhat_bge xhat_bge))
+    (3)  dscale_c = Σ_br dy_brc xhat_brc             dbias_c = Σ_br dy_brc
+    (4)  dxhat_brc = scale_c dy_brc
+    (5)  dx_bge   = s_bg (dxhat_bge - mean_e dxhat_bge - xhat_bge slope_bg)
+         slope_bg = mean_e(dxhat_bge xhat_bge)
 
-· stands for the spatial axes. (3), (4): (2) is linear in scale, bias and xhat; scale and
-bias belong to a channel, not to a group, and are shared by all examples and places. (5):
-∂s/∂x_f = -s² xhat_f / n within a group, hence ∂xhat_e/∂x_f = s (δ_ef - 1/n - xhat_e
-xhat_f / n), which is symmetric; step by step in purefw.normalisation. Its summands are
-the direct, the mean and the variance path.
+(3), (4): (2) is linear in scale, bias and xhat; scale and bias belong to a channel, not
+to a group, and are shared by all examples and places. (5): ∂s/∂x_f = -s² xhat_f / n
+within a group, hence ∂xhat_e/∂x_f = s (δ_ef - 1/n - xhat_e xhat_f / n), which is
+symmetric; step by step in purefw.normalisation. Its summands are the direct, the mean
+and the variance path.
 Invariants: dx sums to 0 over every group of every example; examples do not mix. One
-group is layer norm over space and channels; as many groups as channels is instance norm.
+group is layer norm over space and channels; as many groups as channels is instance
+norm.
 Limit: a constant group gives y = bias up to rounding.
-Precision: 16-bit x is computed in float32 and rounded once, as flax.linen.GroupNorm does.
+Precision: 16-bit x is computed in float32 and rounded once, as flax.linen.GroupNorm
+does.
 
 Reference: Wu and He, "Group normalization", 2018, arXiv:1803.08494.
 """
