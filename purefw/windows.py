@@ -20,7 +20,8 @@ forward is a sum backward. Windows overlap where s < span: then several p reach 
 and their cotangents add up. Where s > span, some u are reached by none and get 0.
 
 (5) is computed as Σ_k of dv_k spread out to distance s (entry p at s p) and shifted by
-d k - l, cut to the n entries of x.
+d k - l, cut to the n entries of x. (4) and (5) are one operation for each place k, so
+the time to compile grows with the window: they are meant for windows of tens of places.
 """
 
 import math

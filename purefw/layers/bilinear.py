@@ -47,7 +47,7 @@ class BilinearResiduals(NamedTuple):
     params: BilinearParams
 
 
-Pair = tuple[Float[Array, "*b i"], Float[Array, "*b j"]]
+Pair = tuple[Float[Array, "*left"], Float[Array, "*right"]]
 
 
 def bilinear(

@@ -40,9 +40,7 @@ def init(key: Key[Array, ""]) -> tuple:
     return ()
 
 
-def forward(
-    params: tuple, x: Float[Array, "b *r"]
-) -> tuple[Float[Array, "b j"], Static]:
+def forward(params: tuple, x: Float[Array, "*s"]) -> tuple[Float[Array, "b j"], Static]:
     """Equation (1)."""
     del params
     if x.ndim < 1:

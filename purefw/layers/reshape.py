@@ -50,7 +50,7 @@ def init(key: Key[Array, ""]) -> tuple:
 
 
 def forward(
-    params: tuple, x: Float[Array, "b *r"], *, shape: tuple[int, ...]
+    params: tuple, x: Float[Array, "*s"], *, shape: tuple[int, ...]
 ) -> tuple[Float[Array, "b *q"], Static]:
     """Equation (1)."""
     del params

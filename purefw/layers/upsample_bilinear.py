@@ -65,7 +65,7 @@ def init(key: Key[Array, ""]) -> tuple:
 
 
 def forward(
-    params: tuple, x: Float[Array, "b h w c"], *, factor: tuple[int, int]
+    params: tuple, x: Float[Array, "*s"], *, factor: tuple[int, int]
 ) -> tuple[Float[Array, "b p q c"], tuple]:
     """Equations (1) to (3)."""
     del params
