@@ -112,8 +112,10 @@ def backward(
     """Equations (2) to (5)."""
     left, right, params = residuals
     v, w, weight, dy = (wide(a) for a in (left, right, params.weight, dy))
-    dleft = jnp.einsum("ijo,...j,...o->...i", weight, w, dy)  # (2)
-    dright = jnp.einsum("ijo,...i,...o->...j", weight, v, dy)  # (3)
+    of_left = jnp.einsum("ijo,...j->...io", weight, w)
+    dleft = jnp.einsum("...io,...o->...i", of_left, dy)  # (2)
+    of_right = jnp.einsum("ijo,...i->...jo", weight, v)
+    dright = jnp.einsum("...jo,...o->...j", of_right, dy)  # (3)
     rows = [a.reshape(-1, a.shape[-1]) for a in (v, w, dy)]
     dweight = jnp.einsum("bi,bj,bo->ijo", *rows)  # (4)
     dbias = None if params.bias is None else jnp.sum(rows[-1], axis=0)  # (5)

@@ -8,7 +8,7 @@ b counts examples, c channels, r the n places of all spatial axes.
 (2): (1) is linear in x with the same factor for every place, so dy is handed back to
 all of them alike.
 Invariants: Σ_r dx_brc = dy_bc; y does not depend on the order of the places.
-Precision: 16-bit x is summed in float32 and rounded once.
+Precision: 16-bit x is summed, and dy divided, in float32 and rounded once.
 """
 
 import math
@@ -59,5 +59,6 @@ def backward(
     """Equation (2)."""
     b, c = dy.shape
     lengths = residuals.value
-    share = (dy / math.prod(lengths)).reshape(b, *(1 for _ in lengths), c)
+    share = (wide(dy) / math.prod(lengths)).astype(dy.dtype)
+    share = share.reshape(b, *(1 for _ in lengths), c)
     return (), jnp.broadcast_to(share, (b, *lengths, c))  # (2)

@@ -20,6 +20,7 @@ NaN in a window is its maximum and gets dy. In a window of -inf alone, padding m
 the first, and dy is then lost.
 Invariant: Σ_u dx = Σ_p dy, since each dy goes to one entry of x.
 Padding must be smaller than the window, so that every window holds an entry of x.
+Precision: 16-bit dy is summed in float32 and rounded once.
 """
 
 import math
@@ -30,6 +31,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from purefw.precision import wide
 from purefw.rule import Rule
 from purefw.structure import Static
 from purefw.windows import (
@@ -114,5 +116,5 @@ def backward(
     """Equations (3) and (4)."""
     winner, lengths = residuals
     places = range(math.prod(windows.size))
-    dv = jnp.stack([jnp.where(winner == k, dy, 0) for k in places])  # (3)
-    return (), add_windows(dv, windows, lengths.value)  # (4)
+    dv = jnp.stack([jnp.where(winner == k, wide(dy), 0) for k in places])  # (3)
+    return (), add_windows(dv, windows, lengths.value).astype(dy.dtype)  # (4)

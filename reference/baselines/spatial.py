@@ -58,13 +58,9 @@ def reduce_window(x, start, combine, window, stride, padding) -> Any:
     """Over the spatial axes."""
     if not isinstance(padding, str):
         padding = ((0, 0), *padding, (0, 0))
+    start = x.dtype.type(start)  # concrete: lax recognises the monoid, and derives it
     return lax.reduce_window(
-        x,
-        jnp.asarray(start, x.dtype),
-        combine,
-        (1, *window, 1),
-        (1, *stride, 1),
-        padding,
+        x, start, combine, (1, *window, 1), (1, *stride, 1), padding
     )
 
 

