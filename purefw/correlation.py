@@ -24,16 +24,17 @@ channel axes exchanged within each group, and padding before dys of
 
     (5)  l' = d (w - 1) - l
 
-The padding after it follows from the length: n = s (m - 1) + 1 + l' + h' - d (w - 1), so
+The padding after it follows from the length: n = s (m - 1) + 1 + l' + h' - d (w - 1),
+so
 
     (6)  h' = n - 1 - s (m - 1) + l
 
 Either may be negative: it then cuts. h' counts the end of x that no window reaches too.
 
 (3) as a convolution: dy is the kernel, its places p are s apart (dilation s), and it
-moves in steps of d (stride d); batch takes the part of the summed channel, i that of the
-batch. It starts at -l as (1) does, and must make w steps: s (m - 1) + 1 + d (w - 1) =
-n + l + h'', so
+moves in steps of d (stride d); batch takes the part of the summed channel, i that of
+the batch. It starts at -l as (1) does, and must make w steps: s (m - 1) + 1 + d (w - 1)
+= n + l + h'', so
 
     (7)  h'' = s (m - 1) + 1 + d (w - 1) - n - l
 
@@ -130,7 +131,7 @@ def correlate_dweight(
 def flip_and_exchange(
     weight: Float[Array, "*w i o"], groups: int
 ) -> Float[Array, "*w p q"]:
-    """weight_{w-1-k} with the roles of i and o exchanged within each group, as in (4)."""
+    """weight_{w-1-k}, the roles of i and o exchanged within each group, as in (4)."""
     *window, n_in, n_out = weight.shape
     flipped = jnp.flip(weight, axis=range(len(window)))
     grouped = flipped.reshape(*window, n_in, groups, n_out // groups)

@@ -9,15 +9,16 @@ the m windows, k the places in a window.
     (1)  span = d (w - 1) + 1
     (2)  m    = floor((n + l + h - span) / s) + 1
     (3)  SAME:  m = ceil(n / s),  l + h = max(s (m - 1) + span - n, 0),  l <= h <= l + 1
-    (4)  v_kp = xpad_{s p + d k}         xpad_q = x_{q-l} where 0 <= q - l < n, else fill
+    (4)  v_kp = xpad_{s p + d k}         xpad_q = x_{q-l} if 0 <= q - l < n, else fill
 
     (5)  dx_u = Σ_{k, p: s p + d k - l = u} dv_kp
 
-(2): the last window begins at s (m - 1) and must end before n + l + h. (3): the smallest
-padding that gives (2) that m; the odd one goes after x, as in TensorFlow and JAX. VALID
-is l = h = 0. (5): x_u is copied to every place (k, p) with s p + d k = u + l, and a copy
-forward is a sum backward. Windows overlap where s < span: then several p reach one u,
-and their cotangents add up. Where s > span, some u are reached by none and get 0.
+(2): the last window begins at s (m - 1) and must end before n + l + h. (3): the
+smallest padding that gives (2) that m; the odd one goes after x, as in TensorFlow and
+JAX. VALID is l = h = 0. (5): x_u is copied to every place (k, p) with s p + d k = u +
+l, and a copy forward is a sum backward. Windows overlap where s < span: then several p
+reach one u, and their cotangents add up. Where s > span, some u are reached by none and
+get 0.
 
 (5) is computed as Σ_k of dv_k spread out to distance s (entry p at s p) and shifted by
 d k - l, cut to the n entries of x. (4) and (5) are one operation for each place k, so
@@ -134,7 +135,9 @@ def padding_pairs(
     return tuple((low, high) for low, high in padding)
 
 
-def check_windows_fit(who: str, windows: Windows, x: Array, channels: int | None = None):
+def check_windows_fit(
+    who: str, windows: Windows, x: Array, channels: int | None = None
+):
     """Raise ValueError unless x is (batch, *spatial, channels) and a window fits in."""
     axes = len(windows.size)
     if x.ndim != axes + 2 or channels not in (None, x.shape[-1]):
@@ -148,6 +151,16 @@ def check_windows_fit(who: str, windows: Windows, x: Array, channels: int | None
         raise ValueError(
             f"{who}: x, padded, must be at least as long as the window "
             f"{windows.span}, got {padded}"
+        )
+
+
+def check_pool_fits(who: str, windows: Windows, x: Array):
+    """As `check_windows_fit`; and ValueError where a window may hold padding alone."""
+    check_windows_fit(who, windows, x)
+    pads = windows.pads(x.shape[1:-1])
+    if any(max(pair) >= w for pair, w in zip(pads, windows.size)):
+        raise ValueError(
+            f"{who}: padding must be smaller than the window {windows.size}, got {pads}"
         )
 
 
@@ -189,4 +202,15 @@ def add_windows(
 
 def offsets(windows: Windows) -> list[tuple[int, ...]]:
     """d k for every place k of a window, in row-major order."""
-    return list(product(*(range(0, n, d) for n, d in zip(windows.span, windows.dilation))))
+    return list(
+        product(*(range(0, n, d) for n, d in zip(windows.span, windows.dilation)))
+    )
+
+
+def check_has_places(who: str, x: Array):
+    """Raise ValueError unless x is (batch, *spatial, channels) with a place in it."""
+    if x.ndim < 3 or 0 in x.shape[1:-1]:
+        raise ValueError(
+            f"{who}: x must have shape (batch, at least one spatial axis, channels) "
+            f"with at least one place, got {x.shape}"
+        )

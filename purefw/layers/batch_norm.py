@@ -13,28 +13,31 @@ channels). mean_r averages over r.
     (6)  dx_rc    = s_c (dxhat_rc - mean_r dxhat_rc - xhat_rc mean_r(dxhat_rc xhat_rc))
     (7)  drunning_mean = 0                           drunning_var = 0
 
-(4), (5): (3) is linear in scale, bias and xhat; scale and bias are shared by all r. (6):
-∂s/∂x_q = -s² xhat_q / n, hence ∂xhat_r/∂x_q = s (δ_rq - 1/n - xhat_r xhat_q / n), which
-is symmetric; step by step in purefw.normalisation. Its summands are the direct, the mean
-and the variance path. (7): the running statistics are leaves of params, but (1) to (3)
-do not hold them.
+(4), (5): (3) is linear in scale, bias and xhat; scale and bias are shared by all r.
+(6): ∂s/∂x_q = -s² xhat_q / n, hence ∂xhat_r/∂x_q = s (δ_rq - 1/n - xhat_r xhat_q / n),
+which is symmetric; step by step in purefw.normalisation. Its summands are the direct,
+the mean and the variance path. (7): the running statistics are leaves of params, but
+(1) to (3) do not hold them.
 
 At inference the running statistics stand for those of the batch:
 
-    (8)  y_rc     = scale_c (running_var_c + eps)^(-1/2) (x_rc - running_mean_c) + bias_c
+    (8)  y_rc     = f_c (x_rc - running_mean_c) + bias_c
+         f_c      = scale_c (running_var_c + eps)^(-1/2)
 
 and after each step they move towards what the residuals of that step hold:
 
     (9)  running_c <- momentum running_c + (1 - momentum) batch_c
 
-Conventions: momentum is the share of the old value, as in Flax; torch's is 1 - momentum.
-running_var takes var_c, divided by n, as in Flax; torch takes the one divided by n - 1.
+Conventions: momentum is the share of the old value, as in Flax; torch's is 1 -
+momentum. running_var takes var_c, divided by n, as in Flax; torch takes the one divided
+by n - 1.
 Invariants: every channel of dx sums to 0, and Σ_r x_rc dx_rc = eps s_c² Σ_r dxhat_rc
 xhat_rc, because shifting a channel leaves y alone and scaling it does so up to eps.
 Limits: a constant channel gives y = bias up to rounding. So does n = 1, with dx = 0 and
 dscale = 0: a layer that teaches nothing, where torch raises an error.
-Precision: 16-bit x is computed in float32 and rounded once, as flax.linen.BatchNorm does;
-that takes mean_r x² - mean² for the variance, which loses all digits at a large mean.
+Precision: 16-bit x is computed in float32 and rounded once, as flax.linen.BatchNorm
+does; that takes mean_r x² - mean² for the variance, which loses all digits at a large
+mean.
 
 Reference: Ioffe and Szegedy, "Batch normalization", 2015, arXiv:1502.03167.
 """

@@ -8,10 +8,11 @@ space.
 
     (3)  dscale_c = Σ_br dy_brc xhat_brc             dbias_c = Σ_br dy_brc
     (4)  dxhat_brc = scale_c dy_brc
-    (5)  dx_brc   = s_bc (dxhat_brc - mean_r dxhat_brc - xhat_brc mean_r(dxhat_brc xhat_brc))
+    (5)  dx_brc   = s_bc (dxhat_brc - mean_r dxhat_brc - xhat_brc slope_bc)
+         slope_bc = mean_r(dxhat_brc xhat_brc)
 
-(3), (4): (2) is linear in scale, bias and xhat; scale and bias are shared by examples and
-places. (5): ∂s/∂x_q = -s² xhat_q / n, hence ∂xhat_r/∂x_q = s (δ_rq - 1/n - xhat_r
+(3), (4): (2) is linear in scale, bias and xhat; scale and bias are shared by examples
+and places. (5): ∂s/∂x_q = -s² xhat_q / n, hence ∂xhat_r/∂x_q = s (δ_rq - 1/n - xhat_r
 xhat_q / n), which is symmetric; step by step in purefw.normalisation. Its summands are
 the direct, the mean and the variance path.
 Invariants: every channel of every example of dx sums to 0; brightness and contrast of a
@@ -52,7 +53,7 @@ class InstanceNormParams(NamedTuple):
 
 
 class InstanceNormResiduals(NamedTuple):
-    """What `backward` needs: x and params, alive; two floats a channel of an example."""
+    """What `backward` needs: x and params, alive; two floats a channel, example."""
 
     x: Float[Array, "b *n c"]
     stats: Statistics

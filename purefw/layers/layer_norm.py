@@ -1,7 +1,7 @@
 """Layer normalisation: centre and scale each row, then apply a learned affine map.
 
-b counts rows (any number of leading axes), i, j the n features of a row; mean_i averages
-over features.
+b counts rows (any number of leading axes), i, j the n features of a row; mean_i
+averages over features.
 
     (1)  xhat_bi  = s_b (x_bi - mean_i x_bi)         s_b = (var_b + eps)^(-1/2)
     (2)  y_bi     = scale_i xhat_bi + bias_i
@@ -10,17 +10,18 @@ over features.
     (4)  dxhat_bi = scale_i dy_bi
     (5)  dx_bi    = s_b (dxhat_bi - mean_i dxhat_bi - xhat_bi mean_i(dxhat_bi xhat_bi))
 
-(3), (4): (2) is linear in scale, bias and xhat; scale and bias are shared by all rows, so
-their cotangents are sums over rows. (5): ∂s/∂x_j = -s² xhat_j / n, hence ∂xhat_i/∂x_j =
-s (δ_ij - 1/n - xhat_i xhat_j / n), which is symmetric, so applying it to dxhat gives (5);
-step by step in purefw.normalisation. Its summands are the direct, the mean and the
-variance path.
-Invariants: adding a constant to a row of x leaves y alone, so every row of dx sums to 0.
-Multiplying a row by a positive constant leaves y alone up to eps: Σ_i x_bi dx_bi =
+(3), (4): (2) is linear in scale, bias and xhat; scale and bias are shared by all rows,
+so their cotangents are sums over rows. (5): ∂s/∂x_j = -s² xhat_j / n, hence
+∂xhat_i/∂x_j = s (δ_ij - 1/n - xhat_i xhat_j / n), which is symmetric, so applying it to
+dxhat gives (5); step by step in purefw.normalisation. Its summands are the direct, the
+mean and the variance path.
+Invariants: adding a constant to a row of x leaves y alone, so every row of dx sums to
+0. Multiplying a row by a positive constant leaves y alone up to eps: Σ_i x_bi dx_bi =
 eps s_b² Σ_i dxhat_bi xhat_bi.
-Limits: a constant row gives y = bias up to rounding; a row of one feature gives y = bias
-and dx = 0.
-Precision: 16-bit x is computed in float32 and rounded once, as flax.linen.LayerNorm does.
+Limits: a constant row gives y = bias up to rounding; a row of one feature gives y =
+bias and dx = 0.
+Precision: 16-bit x is computed in float32 and rounded once, as flax.linen.LayerNorm
+does.
 
 Reference: Ba, Kiros and Hinton, "Layer normalization", 2016, arXiv:1607.06450.
 """
