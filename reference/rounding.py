@@ -16,7 +16,7 @@ IMPRECISE_FROM = 16.0
 SATURATED = 2.0**-24
 
 
-def rounding_ratio(
+def strays(
     hand: np.ndarray,
     auto: np.ndarray,
     hand64: np.ndarray,
@@ -24,13 +24,13 @@ def rounding_ratio(
     noise: np.ndarray,
     unit: float,
     scale: float,
-) -> float:
-    """How much further the hand strays in a working dtype than it may.
+) -> tuple[float, float]:
+    """How far the hand strays in a working dtype, and how far it may.
 
-    With E(a, b) = max_j |a_j - b_j| / rms(V), the ratio of E(hand, H) to the largest of
-    E(autodiff, V), four units in the last place of the largest entry, and the
-    conditioning bound max_j s_j (unit / u) / rms(V). H, the hand in float64, was found
-    right before: at a kink it may differ from V and is its own reference.
+    It strays by max_j |hand_j - H_j|, and may by the largest of max_j |auto_j - V_j|,
+    four units in the last place of the largest entry, and the conditioning bound
+    max_j s_j (unit / u). H, the hand in float64, was found right before: at a kink it
+    may differ from V and is its own reference.
 
     Args:
         hand: The hand-written result in the working dtype, lifted.
@@ -43,27 +43,31 @@ def rounding_ratio(
             everything is saturated, has no digits worth keeping.
 
     Returns:
-        1 and less is as good as autodiff; inf where the hand overflows and autodiff
-        does not; 0 where only autodiff does.
+        The two; (inf, 1) where the hand overflows and autodiff does not, (0, 1) where
+        there is nothing to lose.
     """
     sees = np.isfinite(truth) & np.isfinite(auto) & np.isfinite(hand64)
     size = np.where(sees, np.abs(truth), 0)
     if not size.max(initial=0) > SATURATED * scale:
-        return 0.0
+        return 0.0, 1.0
     if not np.isfinite(hand[sees]).all():
-        return np.inf
+        return np.inf, 1.0
     error = np.abs(hand[sees] - hand64[sees]).max()
     own = np.abs(auto[sees] - truth[sees]).max()
     conditioning = steady(noise, truth)[sees].max() * unit / UNIT
-    return float(error / max(own, 4 * unit * size.max(), conditioning))
+    return float(error), float(max(own, 4 * unit * size.max(), conditioning))
 
 
 def rounding_ratios(probe: Probe, given: Point, dtype, x64: bool) -> list[float]:
-    """For each live leaf the ratio over three cotangents, in a working dtype."""
+    """For each live leaf how far it strays over how far it may, in a working dtype.
+
+    Both are the largest over three cotangents: luck in one of them excuses nobody. 1
+    and less is as good as autodiff.
+    """
     rng = generator(probe.seed, 3)
     point = Point("given", quantised(given.live, dtype), given.rest)
     unit = float(jnp.finfo(dtype).eps) / 2
-    samples: list[list[tuple]] = []
+    samples = []
     for _ in range(3):
         dys = quantised(probe.split(normal(probe.size, rng)), dtype)
         with exact_arithmetic():
@@ -73,11 +77,11 @@ def rounding_ratios(probe: Probe, given: Point, dtype, x64: bool) -> list[float]
         with exact_arithmetic(x64=x64):
             hand = probe.oracle.as_written("hand", point.live, point.rest, dys)
             auto = probe.oracle.as_written("truth", point.live, point.rest, dys)
-        samples.append(list(zip(hand, auto, hand64, truth.value, truth.noise)))
-    # Pooled over the cotangents: luck in one of them excuses nobody.
+        leaves = zip(hand, auto, hand64, truth.value, truth.noise, probe.scales)
+        samples.append([strays(h, a, w, v, s, unit, k) for h, a, w, v, s, k in leaves])
     return [
-        rounding_ratio(*(np.stack(v) for v in zip(*leaf)), unit, scale)
-        for leaf, scale in zip(zip(*samples), probe.scales)
+        max(error for error, _ in leaf) / max(allowed for _, allowed in leaf)
+        for leaf in zip(*samples)
     ]
 
 
