@@ -6,7 +6,6 @@ of dtype float0, which takes no memory; dx of a rule holds one in their place, a
 keeps the structure of x.
 """
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +29,7 @@ class Static:
         [1.5]
     """
 
-    value: Hashable
+    value: Any
 
 
 def no_cotangent(shape: tuple[int, ...]) -> Any:

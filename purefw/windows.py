@@ -62,7 +62,7 @@ class Windows:
         """(l, h) of each axis of x; equation (3)."""
         if self.padding == "VALID":
             return ((0, 0),) * len(lengths)
-        if self.padding != "SAME":
+        if not isinstance(self.padding, str):
             return self.padding
         totals = [
             max(s * (math.ceil(n / s) - 1) + span - n, 0)  # (3)
@@ -122,12 +122,12 @@ def padding_pairs(
     who: str, padding: str | int | Sequence[tuple[int, int]], axes: int
 ) -> str | Pads:
     """A name as it is; numbers as one pair (l, h) a spatial axis."""
-    if padding in ("SAME", "VALID"):
+    if isinstance(padding, str) and padding in ("SAME", "VALID"):
         return padding
     if isinstance(padding, int):
         padding = ((padding, padding),) * axes
-    is_pairs = not isinstance(padding, str) and len(padding) == axes
-    if not is_pairs or min(min(pair) for pair in padding) < 0:
+    is_name = isinstance(padding, str)
+    if is_name or len(padding) != axes or min(map(min, padding)) < 0:
         raise ValueError(
             f"{who}: padding must be 'SAME', 'VALID', a number >= 0 or a pair of them "
             f"for each spatial axis, got {padding!r}"

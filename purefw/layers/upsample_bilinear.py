@@ -30,7 +30,7 @@ from purefw.rule import Rule
 from purefw.windows import per_axis
 
 
-def upsample_bilinear(factor: tuple[int, int]) -> Rule[tuple, tuple]:
+def upsample_bilinear(factor: tuple[int, ...]) -> Rule[tuple, tuple]:
     """Enlarge height and width by whole factors.
 
     Args:
@@ -65,7 +65,7 @@ def init(key: Key[Array, ""]) -> tuple:
 
 
 def forward(
-    params: tuple, x: Float[Array, "*s"], *, factor: tuple[int, int]
+    params: tuple, x: Float[Array, "*s"], *, factor: tuple[int, ...]
 ) -> tuple[Float[Array, "b p q c"], tuple]:
     """Equations (1) to (3)."""
     del params
@@ -81,7 +81,7 @@ def forward(
 
 
 def backward(
-    residuals: tuple, dy: Float[Array, "b p q c"], *, factor: tuple[int, int]
+    residuals: tuple, dy: Float[Array, "b p q c"], *, factor: tuple[int, ...]
 ) -> tuple[tuple, Float[Array, "b h w c"]]:
     """Equation (4)."""
     del residuals
@@ -93,7 +93,7 @@ def backward(
 
 
 def _weights(
-    v: Array, lengths: tuple[int, int], factor: tuple[int, int]
+    v: Array, lengths: tuple[int, ...], factor: tuple[int, ...]
 ) -> list[Float[Array, "p u"]]:
     """A and B of (2), in the dtype of v; their values do not depend on it."""
     matrices = []

@@ -22,8 +22,8 @@ ddirection_io = 0: a gradient step can only lengthen it. gain_o is the length of
 o of weight.
 Limit: a column of zeros has no direction; the rule gives unit = 0 and ddirection = 0
 there, where autodiff and torch give NaN.
-Precision: 16-bit arrays are computed in float32 and each result is rounded once; norm
-is finite for entries up to 1e19 in float32.
+Precision: 16-bit arrays are computed in float32 and each result is rounded once. norm
+overflows where the sum of squares does: in float32 for entries of about 1e19.
 
 Reference: Salimans and Kingma, "Weight normalization", 2016, arXiv:1602.07868.
 """

@@ -137,8 +137,9 @@ def forward(
     alpha, taken = _alpha(emission, lattice)
     taken = taken + jnp.sum(jnp.where(lattice.live.T, m - lse, 0), axis=1)
     last = jnp.where(lattice.end, alpha[-1], -jnp.inf)
-    row_loss = -(taken + _log_sum(jnp.moveaxis(last, 1, 0)))  # (5)
-    row_loss = jnp.where(_valid(target, logits.shape, blank), row_loss, jnp.nan)
+    ends = _log_sum(jnp.moveaxis(last, 1, 0))
+    row_loss = jnp.where(ends == -jnp.inf, jnp.inf, -(taken + ends))  # (5)
+    row_loss *= jnp.where(_valid(target, logits.shape, blank), 1, jnp.nan)
     residuals = CTCResiduals(logp, emission, alpha, lattice, row_loss)
     return reduce(row_loss, reduction), residuals  # (6)
 

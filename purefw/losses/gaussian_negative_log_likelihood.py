@@ -12,9 +12,10 @@ e counts the n entries; m and v are the predicted mean and variance, t the targe
 (3): d(u²/v) = 2 (u/v) du, halved. (4): d(log v + u²/v) = (1/v - u²/v²) dv.
 Invariants: dm = 0 at m = t; dv = 0 at v = (m - t)², the variance that explains the
 error; scaling m and t by c and v by c² adds log c to each summand.
-A variance of 0 or below, which data alone tell, makes the loss NaN: predict its
-logarithm, or a softplus. torch.nn.GaussianNLLLoss is the same function for v above its
-eps; below, it clamps v in the loss and lets the gradient through.
+A variance of 0 or below, which data alone tell, makes the loss NaN, though (3) and (4)
+may stay finite below 0: predict its logarithm, or a softplus.
+torch.nn.GaussianNLLLoss is the same function for v above its eps; below, it clamps v in
+the loss and lets the gradient through.
 
 Reference: Nix and Weigend, "Estimating the mean and variance of the target probability
 distribution", 1994, doi:10.1109/ICNN.1994.374138.
@@ -92,7 +93,7 @@ def forward(
         )
     u = mean - target
     h = u / variance  # (1)
-    loss = reduce((_log(variance) + u * h) / 2, reduction)  # (2)
+    loss = reduce((jnp.log(variance) + u * h) / 2, reduction)  # (2)
     return loss, GaussianResiduals(u, h, variance)
 
 
@@ -103,8 +104,3 @@ def backward(
     u, h, variance = residuals
     r = spread(dloss, u.size, reduction)
     return Gaussian(r * h, r / 2 * ((1 - u * h) / variance))  # (3) (4)
-
-
-def _log(variance: Float[Array, "*e"]) -> Float[Array, "*e"]:
-    """The logarithm; NaN at 0 as below it."""
-    return jnp.log(jnp.where(variance > 0, variance, jnp.nan))

@@ -22,7 +22,7 @@ def test_an_entry_is_dropped_or_enlarged_and_so_is_its_gradient(keys):
 def test_the_share_of_dropped_entries_is_the_rate_and_the_mean_stays(rate, keys):
     y, kept = dropout(rate).forward((), jnp.ones(100_000), next(keys))
     deviation = (rate * (1 - rate) / 100_000) ** 0.5
-    assert abs(1 - kept.mean() - rate) < 5 * deviation  # one run in a million fails
+    assert abs(1 - kept.mean() - rate) < 5 * deviation  # 1 key in 10⁶ is further
     assert abs(y.mean() - 1) < 5 * deviation / (1 - rate)
 
 

@@ -73,7 +73,7 @@ def test_value_and_cotangents_agree_with_flax(name, keys):
         dlearned, their_dx = pullback(dy)
     y, residuals = rule.forward(params, x)
     dparams, dx = rule.backward(residuals, dy)
-    same(y, theirs)  # worst of all in this file: 12 of 64 roundings
+    same(y, theirs)  # worst of all here: 2.4 of 64 roundings
     same(dx, their_dx)
     for leaf, value in dlearned.items():
         same(getattr(dparams, leaf), value)
@@ -107,7 +107,7 @@ def test_dx_sums_to_zero_over_every_set(name, keys):
     params, x, dy = drawn(rule, keys, *SHAPE)
     dx = rule.backward(rule.forward(params, x)[1], dy)[1]
     total = sets(name, dx).sum(axes)
-    assert abs(total).max() < 1e-14 < abs(dx).max()  # worst: 1e-15
+    assert abs(total).max() < 1e-14 < abs(dx).max()  # worst: 2e-15
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -122,7 +122,7 @@ def test_dx_along_x_is_what_eps_leaves_of_it(name, keys):
     )
     s = ((v - centre) ** 2).mean(axes, keepdims=True) + EPS
     expected = EPS / s * dxhat * (v - centre) / jnp.sqrt(s)
-    same((v * dx).sum(axes), expected.sum(axes), roundings=1000)  # worst: 90
+    same((v * dx).sum(axes), expected.sum(axes), roundings=200)  # worst: 38
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -175,14 +175,13 @@ def test_a_constant_set_gives_the_bias_and_a_finite_gradient(name, keys):
 @pytest.mark.parametrize("name", CENTRED)
 def test_a_large_mean_keeps_the_digits_that_x_has(name, keys):
     rule, _ = CASES[name]
-    params, x, dy = drawn(rule, keys, *SHAPE)
-    params, x, dy = (
-        jax.tree.map(lambda v: v.astype(jnp.float32), v) for v in (params, x + 1e4, dy)
-    )
-    exact = jax.tree.map(lambda v: v.astype(jnp.float64), (params, x, dy))
-    y, truth = (rule.forward(p, v)[0] for p, v in ((params, x), exact[:2]))
-    # One rounding of x is 1e4 2^-24 = 6e-4; of mean_i x² it would be 6. Worst: 3e-4.
-    assert abs(y.astype(jnp.float64) - truth).max() < 2e-3
+    params, x, _ = drawn(rule, keys, *SHAPE)
+    params, x = jax.tree.map(lambda v: v.astype(jnp.float32), (params, x + 1e4))
+    exact = jax.tree.map(lambda v: v.astype(jnp.float64), (params, x))
+    y, truth = (rule.forward(*args)[0] for args in ((params, x), exact))
+    # The mean is rounded by up to 5e-4. Worst here 2e-3, of Flax's layer norm 1.5e-3
+    # and with its default, the variance as mean x² - mean², 7.6.
+    assert abs(y.astype(jnp.float64) - truth).max() < 5e-3
 
 
 def test_batch_norm_of_rows_agrees_with_torch(keys):

@@ -11,6 +11,7 @@ from purefw.losses.hinge import hinge
 from purefw.losses.logistic_loss_on_logits import logistic_loss_on_logits
 from purefw.losses.multiclass_hinge import multiclass_hinge
 from purefw.losses.negative_log_likelihood import negative_log_likelihood
+from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
 from tests.losses.compare import gradient, noise, torched, value
 
 REDUCTIONS = {"mean": jnp.mean, "sum": jnp.sum}
@@ -154,6 +155,12 @@ def test_a_label_that_is_not_a_class_is_visibly_nan(loss, label, logits, labels)
     assert jnp.isnan(value(loss, logits, wrong))
     rows = jnp.isnan(gradient(loss, logits, wrong)).any(axis=1)
     assert rows.tolist() == [False, True, False, False, False]
+
+
+@pytest.mark.parametrize("loss", [multiclass_hinge(), softmax_cross_entropy()])
+def test_one_class_leaves_nothing_to_learn(loss, logits):
+    z, y = logits[:, :1], jnp.zeros(5, int)
+    assert value(loss, z, y) == 0 and not gradient(loss, z, y).any()
 
 
 @pytest.mark.parametrize("loss,label", [(hinge(), 0.0), (focal(), 0.5)])
