@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from reference.problem import ContractError, Functions
+from reference.problem import ContractError, Functions, Values
 from reference.replay import (
     UNIT,
     Change,
@@ -342,7 +342,7 @@ def like(v: Any, dtype: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(v.shape, dtype if is_float else v.dtype)
 
 
-def finite(v: np.ndarray) -> np.ndarray:
+def finite(v: Values) -> np.ndarray:
     """NaN and inf as 0."""
     return np.asarray(np.where(np.isfinite(v), v, 0.0))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference.problem import Problem, is_key
+from reference.problem import Problem, Values, is_key
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def differs(point: Point, problem: Problem) -> bool:
     return any(not is_key(a) and not np.array_equal(a, b) for a, b in pairs)
 
 
-def kind_of(v: np.ndarray) -> str:
+def kind_of(v: Values) -> str:
     """What the values of a float leaf look like."""
     x = v.astype(np.complex128 if np.iscomplexobj(v) else np.float64)
     if x.size == 0 or np.iscomplexobj(x) or not np.isfinite(x).all():
@@ -78,21 +78,21 @@ def kind_of(v: np.ndarray) -> str:
     return "zero" if not x.any() else "generic"
 
 
-def is_simplex(x: np.ndarray) -> bool:
+def is_simplex(x: Values) -> bool:
     """Rows of non-negative numbers that sum to one, to the last digits of 16 bits."""
     if x.ndim == 0 or x.shape[-1] < 2 or x.min() < 0:
         return False
     return bool(np.allclose(x.sum(-1), 1.0, rtol=0, atol=2e-2 * (x.max() < 1)))
 
 
-def is_symmetric(x: np.ndarray) -> bool:
+def is_symmetric(x: Values) -> bool:
     """Square in the last two axes, equal to its transpose and not constant."""
     if x.ndim < 2 or x.shape[-1] != x.shape[-2] or x.shape[-1] < 2:
         return False
     return bool(x.min() != x.max() and np.allclose(x, np.swapaxes(x, -1, -2)))
 
 
-def jitter(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
+def jitter(v: Values, kind: str, rng: np.random.Generator) -> Values:
     """A generic neighbour within the leaf's domain."""
     x = v.astype(np.complex128 if np.iscomplexobj(v) else np.float64)
     factor = 1 + 0.25 * rng.uniform(-1, 1, x.shape)
@@ -113,7 +113,7 @@ def jitter(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(x.astype(v.dtype))
 
 
-def resigned(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
+def resigned(v: Values, kind: str, rng: np.random.Generator) -> Values:
     """Generic leaves with signs drawn anew, sorted ones out of order."""
     moved = jitter(v, kind, rng)
     if kind == "sorted":
@@ -136,7 +136,7 @@ def scaled(factor: float, shift: float = 0.0) -> Callable:
     return move
 
 
-def tied(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
+def tied(v: Values, kind: str, rng: np.random.Generator) -> Values:
     """Rounded to halves of the leaf's scale: ties and exact zeros."""
     if kind not in ("generic", "zero") or np.iscomplexobj(v):
         return jitter(v, kind, rng)
@@ -145,7 +145,7 @@ def tied(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
     return (np.round(2 * x / scale) / 2 * scale).astype(v.dtype)
 
 
-def holed(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
+def holed(v: Values, kind: str, rng: np.random.Generator) -> Values:
     """A third of the entries exactly zero."""
     moved = jitter(v, kind, rng)
     if kind != "generic" or v.size < 2:
@@ -153,14 +153,14 @@ def holed(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
     return np.where(rng.random(v.shape) < 0.34, v.dtype.type(0), moved)
 
 
-def flat_rows(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
+def flat_rows(v: Values, kind: str, rng: np.random.Generator) -> Values:
     """Every row constant."""
     if kind != "generic" or v.ndim == 0 or v.shape[-1] < 2:
         return v
     return np.broadcast_to(v[..., :1], v.shape).copy()
 
 
-def rows_of_many_scales(v: np.ndarray, kind: str, rng) -> np.ndarray:
+def rows_of_many_scales(v: Values, kind: str, rng) -> Values:
     """Rows scaled by powers of ten from 1e-3 to 1e3."""
     moved = jitter(v, kind, rng)
     if kind != "generic" or v.ndim < 2:
@@ -170,7 +170,7 @@ def rows_of_many_scales(v: np.ndarray, kind: str, rng) -> np.ndarray:
         return (moved * scale.astype(v.dtype)).astype(v.dtype)
 
 
-def same(v: np.ndarray, kind: str, rng: np.random.Generator) -> np.ndarray:
+def same(v: Values, kind: str, rng: np.random.Generator) -> Values:
     """As given."""
     return v
 
@@ -208,7 +208,7 @@ def move_rest(v, move: str, rng, problem: Problem, special: list[int]):
     return np.sort(moved) if in_order else moved
 
 
-def is_permutation(v: np.ndarray, problem: Problem) -> bool:
+def is_permutation(v: Values, problem: Problem) -> bool:
     """0, ..., n-1 in any order, where n is the length of some axis of a float leaf."""
     n = v.size
     axes = {s for w in problem.live for s in w.shape}

@@ -16,6 +16,8 @@ from jax.tree_util import keystr
 
 from reference.subject import Subject
 
+Values = np.ndarray | np.generic  # NumPy makes scalars of what has no axes.
+
 
 class ContractError(Exception):
     """The subject breaks the contract in a way that leaves nothing to judge."""

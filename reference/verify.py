@@ -39,9 +39,14 @@ def check_subject(
 ) -> Report:
     """Judge a subject; every entrance of reference.check ends here."""
     start = time.perf_counter()
-    broken = sentences(structure_findings(subject))
-    if broken:
-        return Report(subject.name, {}, broken=broken, seed=seed)
+    found = structure_findings(subject)
+    if sentences(found):
+        leaves = {
+            f.leaf: Leaf(f.leaf, Verdict.CONTRACT, f.sentence)
+            for f in found
+            if f.fatal and f.leaf is not None
+        }
+        return Report(subject.name, leaves, broken=sentences(found), seed=seed)
     try:
         report = judge(subject, seed, dtypes)
     except ContractError as error:
