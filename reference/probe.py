@@ -62,13 +62,16 @@ class Probe:
         )
         count = len(hand.value)
         noise = [
-            steady(np.fmax(a, b), v)
+            steady(np.asarray(np.fmax(a, b)), v)
             for a, b, v in zip(truth.noise[:count], hand.noise, truth.value)
         ]
         if point.kind != "given" and self.scales:
             # Far from home, what is rounding at the leaf's usual scale is no error.
             size = 4 * UNIT * rms(cotangent.value)
-            noise = [np.fmax(s, size * scale) for s, scale in zip(noise, self.scales)]
+            noise = [
+                np.asarray(np.fmax(s, size * scale))
+                for s, scale in zip(noise, self.scales)
+            ]
         return hand.value, truth.value[:count], noise
 
     def trial(self, point: Point, cotangent: Cotangent, noise=None) -> Trial:
@@ -87,7 +90,7 @@ class Probe:
 
 def lift(leaves: list[np.ndarray]) -> list[np.ndarray]:
     """The same numbers in float64 or complex128."""
-    return [v.astype(lifted(v.dtype)) for v in leaves]
+    return [np.asarray(v.astype(lifted(v.dtype))) for v in leaves]
 
 
 def given_trials(probe: Probe, given: Point, linear: bool) -> Iterator[Trial]:
@@ -105,11 +108,15 @@ def nearby_trials(probe: Probe) -> Iterator[Trial]:
     """At every other point, one normal cotangent."""
     rng = generator(probe.seed, 2)
     large = sum(v.size for v in probe.problem.live) > LARGE
-    points = nearby_points(probe.problem, rng, probe.oracle.special)
+    points = nearby_points(
+        probe.problem, rng, probe.oracle.special, not probe.oracle.overwrites
+    )
     for i, point in enumerate(points):
         if large and i >= 3:
             return
-        yield probe.trial(point, normal(probe.size, rng))
+        cotangent = normal(probe.size, rng)
+        if all(np.isfinite(v).all() for v in probe.output(point)):
+            yield probe.trial(point, cotangent)
 
 
 def culprit(probe: Probe, trial: Trial, i: int) -> int | None:
