@@ -41,7 +41,7 @@ class Probe:
         return self.problem.shape.output_size
 
     def split(self, cotangent: Cotangent) -> list[np.ndarray]:
-        """dy leaf by leaf, rounded to the leaf's dtype."""
+        """dy leaf by leaf, in float64: it need not fit into the output's dtype."""
         return self.problem.shape.split(cotangent.value)
 
     def output(self, point: Point) -> list[np.ndarray]:

@@ -54,13 +54,21 @@ class Shape:
         return sum(int(np.prod(v.shape)) for v in self.live_outputs)
 
     def split(self, flat: np.ndarray) -> list[np.ndarray]:
-        """A flat cotangent as one array a live output leaf, in that leaf's dtype."""
+        """A flat cotangent as one float64 or complex128 array a live output leaf."""
         sizes = [int(np.prod(v.shape)) for v in self.live_outputs]
         parts = np.split(flat, np.cumsum(sizes)[:-1])
         return [
-            np.asarray(p.reshape(v.shape).astype(v.dtype))
+            p.reshape(v.shape).astype(
+                np.complex128
+                if jnp.issubdtype(v.dtype, np.complexfloating)
+                else np.float64
+            )
             for p, v in zip(parts, self.live_outputs)
         ]
+
+    def narrow(self, dys: list[np.ndarray]) -> list[np.ndarray]:
+        """Cotangents in the dtypes of their outputs, for the user's own functions."""
+        return [np.asarray(d.astype(v.dtype)) for d, v in zip(dys, self.live_outputs)]
 
     def merge(self, live: list, rest: list) -> tuple:
         """The arguments again."""

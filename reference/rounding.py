@@ -103,7 +103,7 @@ def judge_rounding(probe: Probe, given: Point, findings, dtypes, x64: bool) -> N
         dtypes: The working dtypes; those of the arguments where None.
         x64: Whether the user's JAX is in its 64-bit mode.
     """
-    for dtype in dtypes or working_dtypes(probe.problem):
+    for dtype in dtypes or working_dtypes(probe.problem, probe.oracle.leaks):
         ratios = rounding_ratios(probe, given, dtype, x64)
         for leaf, ratio in zip(findings, ratios):
             leaf.rounding[str(np.dtype(dtype))] = ratio
@@ -115,9 +115,15 @@ def judge_rounding(probe: Probe, given: Point, findings, dtypes, x64: bool) -> N
                 )
 
 
-def working_dtypes(problem: Problem) -> list:
-    """The float dtypes of the arguments; float32 where they are float64."""
+def working_dtypes(problem: Problem, leaks: list[str]) -> list:
+    """The float dtypes of the arguments; float32 where they are float64.
+
+    In float64 the truth has no digits to spare, unless something casts to a narrower
+    float: then float64 is judged too, and who casts alone is IMPRECISE.
+    """
     dtypes = {v.dtype for v in problem.live if not np.iscomplexobj(v)}
+    if leaks and np.dtype(np.float64) in dtypes:
+        return [np.dtype(np.float32), np.dtype(np.float64)]
     return sorted(
         {np.dtype(np.float32) if d == np.float64 else d for d in dtypes}, key=str
     )

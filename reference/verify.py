@@ -109,7 +109,9 @@ def judge_by_differences(problem: Problem, seed: int) -> Report:
     shape = problem.shape
     subject = replace(problem.subject, traceable=False)
     flat = normal(shape.output_size, generator(seed, 10)).value
-    contract = behaviour_findings(subject, shape.cotangent(shape.split(flat)))
+    contract = behaviour_findings(
+        subject, shape.cotangent(shape.narrow(shape.split(flat)))
+    )
     blame_nonlinear(problem, findings, contract)
     leaves = [plain_leaf(n, f) for n, f in judged(problem, findings)]
     return assemble(subject, seed, leaves, contract, notes)
@@ -150,8 +152,9 @@ def differentiable(problem: Problem):
 def behaviour(probe: Probe) -> list[Finding]:
     """Step 4, under a normal cotangent in the output's own dtypes."""
     dy = normal(probe.size, generator(probe.seed, 10))
-    dys = probe.split(dy)
-    return behaviour_findings(probe.problem.subject, probe.problem.shape.cotangent(dys))
+    shape = probe.problem.shape
+    dys = shape.narrow(probe.split(dy))
+    return behaviour_findings(probe.problem.subject, shape.cotangent(dys))
 
 
 def blame_nonlinear(problem, findings: list[Findings], contract: list[Finding]) -> None:
