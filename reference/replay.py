@@ -193,6 +193,9 @@ class _Replay:
         name, params = eqn.primitive.name, dict(eqn.params)
         if name == "reduce_precision":
             return values
+        if name == "bitcast_convert_type":  # Bits mean something in their own dtype.
+            bits = [jnp.asarray(v, w.aval.dtype) for v, w in zip(values, eqn.invars)]
+            return list(map(widened, bind(eqn, bits, params)))
         if name in SCATTERS:
             return [scatter(SCATTERS[name], params, values)]
         for key, value in params.items():

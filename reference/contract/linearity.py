@@ -54,7 +54,7 @@ def linearity_findings(case: Case) -> list[Finding]:
         for k in base.keys() - broken.keys():
             wanted = np.asarray(a * wide(base[k]) + b * wide(second[k]))
             gap = distance(wide(got[k]), wanted) / (max(abs(a), abs(b)) or 1.0)
-            if gap > 0 and noisy.exceeded(k, gap):
+            if gap > 0 and (law == "zero" or noisy.exceeded(k, gap)):
                 broken[k] = law
 
     judge("zero", 0.0, 0.0)  # (2)
