@@ -18,7 +18,9 @@ NUMBER = re.compile(r"(?<!\w)\((\d+[a-z]?)\)")
 FILES = [
     *sorted((PUREFW / "layers").rglob("*.py")),
     *sorted((PUREFW / "losses").rglob("*.py")),
-    PUREFW / "compose.py",
+    *sorted((PUREFW / "compose").rglob("*.py")),
+    *(PUREFW / f"{m}.py" for m in ("affine", "recurrence", "rotation")),
+    PUREFW / "softmax_attention.py",
 ]
 
 

@@ -4,48 +4,36 @@ import jax
 import jax.numpy as jnp
 
 from purefw.losses.absolute_error import absolute_error
-from purefw.losses.cross_entropy import cross_entropy
-from purefw.losses.logistic_loss import logistic_loss
-from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
+from purefw.losses.cosine_similarity import cosine_similarity
+from purefw.losses.ctc import ctc
+from purefw.losses.dice import dice
+from purefw.losses.gaussian_negative_log_likelihood import (
+    Gaussian,
+    gaussian_negative_log_likelihood,
+)
+from purefw.losses.huber import huber
+from purefw.losses.info_nce import Pairs, info_nce
+from purefw.losses.jensen_shannon import jensen_shannon
+from purefw.losses.kl_divergence import kl_divergence
+from purefw.losses.log_cosh import log_cosh
+from purefw.losses.poisson import poisson
+from purefw.losses.quantile import quantile
 from purefw.losses.squared_error import squared_error
+from purefw.losses.total_variation import total_variation
+from purefw.losses.triplet import Triplet, triplet
+from reference.registry.draws import (
+    gaussian,
+    given,
+    pair,
+    several,
+    simplex,
+    soft,
+    spelled,
+)
 from reference.registry.entry import LossEntry
+from reference.registry.label_losses import LABEL_LOSSES
 
-
-def pair(*shape: int, scale: float = 1.0):
-    """A draw of a prediction and a target of one shape, independent."""
-    return lambda key: tuple(scale * jax.random.normal(key, (2, *shape)))
-
-
-def labelled(*shape: int, scale: float = 1.0, probabilities: bool = False):
-    """A draw of logits, or of probabilities, of shape (..., n) and a label a row."""
-
-    def draw(key):
-        score_key, label_key = jax.random.split(key)
-        scores = scale * jax.random.normal(score_key, shape)
-        labels = jax.random.randint(label_key, shape[:-1], 0, shape[-1])
-        return jax.nn.softmax(scores) if probabilities else scores, labels
-
-    return draw
-
-
-def two_classes(*shape: int, soft: bool = False):
-    """A draw of probabilities inside (0, 1) and targets: 0 or 1, or between them."""
-
-    def draw(key):
-        prediction_key, target_key = jax.random.split(key)
-        prediction = jax.random.uniform(prediction_key, shape, minval=0.01, maxval=0.99)
-        target = jax.random.uniform(target_key, shape)
-        return prediction, target if soft else jnp.round(target)
-
-    return draw
-
-
-def right_and_certain(key):
-    """Probabilities 0 and 1 that their targets confirm, beside an uncertain one."""
-    return jnp.array([0.0, 1.0, 0.25]), jnp.array([0.0, 1.0, 1.0])
-
-
-LOSSES = {
+VALUES = {
     "absolute_error_mean": LossEntry(
         absolute_error("mean"),
         {
@@ -60,45 +48,6 @@ LOSSES = {
     "absolute_error_sum": LossEntry(
         absolute_error("sum"), {"typical": pair(5, 3), "one_row": pair(1, 2)}
     ),
-    "cross_entropy_mean": LossEntry(
-        cross_entropy("mean"),
-        {
-            "typical": labelled(5, 7, probabilities=True),
-            "one_row": labelled(1, 3, probabilities=True),
-            "leading_axes": labelled(2, 3, 5, probabilities=True),
-            "vector": labelled(3, probabilities=True),
-            "near_zero": labelled(3, 5, scale=30.0, probabilities=True),
-        },
-    ),
-    "cross_entropy_sum": LossEntry(
-        cross_entropy("sum"), {"typical": labelled(5, 7, probabilities=True)}
-    ),
-    "logistic_loss_mean": LossEntry(
-        logistic_loss("mean"),
-        {
-            "typical": two_classes(5, 3),
-            "one": two_classes(1),
-            "soft": two_classes(7, soft=True),
-            "certain": right_and_certain,
-        },
-    ),
-    "logistic_loss_sum": LossEntry(
-        logistic_loss("sum"), {"typical": two_classes(5, 3)}
-    ),
-    "softmax_cross_entropy_mean": LossEntry(
-        softmax_cross_entropy("mean"),
-        {
-            "typical": labelled(5, 7),
-            "one_row": labelled(1, 3),
-            "leading_axes": labelled(2, 3, 5),
-            "vector": labelled(3),
-            "far_apart": labelled(3, 5, scale=30.0),
-            "tie": lambda key: (jnp.zeros((2, 3)), jnp.array([2, 0])),
-        },
-    ),
-    "softmax_cross_entropy_sum": LossEntry(
-        softmax_cross_entropy("sum"), {"typical": labelled(5, 7)}
-    ),
     "squared_error_mean": LossEntry(
         squared_error("mean"),
         {"typical": pair(5, 3), "one": pair(1), "far": pair(7, scale=1e3)},
@@ -106,4 +55,185 @@ LOSSES = {
     "squared_error_sum": LossEntry(
         squared_error("sum"), {"typical": pair(5, 3), "one_row": pair(1, 2)}
     ),
+    "huber": LossEntry(
+        huber(delta=0.7),
+        {
+            "typical": pair(5, 3),
+            "one": pair(1),
+            "tie": given([0.0, 0.5, -0.5, 9.0, 2.0], [0.0, 1.2, -1.2, 8.3, 2.0]),
+            "far": pair(7, scale=1e4),
+        },
+    ),
+    "huber_sum": LossEntry(huber("sum"), {"typical": pair(5, 3)}),
+    "log_cosh": LossEntry(
+        log_cosh(),
+        {
+            "typical": pair(5, 3),
+            "one": pair(1),
+            "tie": given([0.0, 1.0], [0.0, 1.0]),
+            "far": pair(7, scale=1e4),
+        },
+    ),
+    "log_cosh_sum": LossEntry(log_cosh("sum"), {"typical": pair(5, 3)}),
+    "quantile": LossEntry(
+        quantile(q=0.9),
+        {
+            "typical": pair(5, 3),
+            "one": pair(1),
+            "tie": given([0.0, 1.0, 2.0], [0.0, 1.0, 3.0]),
+            "far": pair(7, scale=1e4),
+        },
+    ),
+    "quantile_sum": LossEntry(quantile("sum", q=0.2), {"typical": pair(5, 3)}),
+    "poisson": LossEntry(
+        poisson(),
+        {
+            "typical": lambda key: (
+                jax.random.normal(key, (5, 3)),
+                jnp.arange(15.0).reshape(5, 3),
+            ),
+            "one": given([0.3], [2.0]),
+            "none_counted": given([-30.0, 0.0, 2.0], [0.0, 0.0, 0.0]),
+            "large": given([-1e4, 80.0], [1.0, 1e3]),
+        },
+    ),
+    "poisson_sum": LossEntry(
+        poisson("sum"), {"typical": given([0.1, 2.0], [3.0, 7.0])}
+    ),
+    "gaussian_negative_log_likelihood": LossEntry(
+        gaussian_negative_log_likelihood(),
+        {
+            "typical": gaussian(5, 3),
+            "one": gaussian(1),
+            "sharp": lambda key: (
+                Gaussian(jnp.array([1.0, 2.0]), jnp.array([1e-6, 1e6])),
+                jnp.array([1.0, 2.5]),
+            ),
+        },
+    ),
+    "gaussian_negative_log_likelihood_sum": LossEntry(
+        gaussian_negative_log_likelihood("sum"), {"typical": gaussian(5, 3)}
+    ),
 }
+
+DISTRIBUTIONS = {
+    "kl_divergence": LossEntry(
+        kl_divergence(),
+        {
+            "typical": soft(5, 7, log=True),
+            "one_row": soft(1, 3, log=True),
+            "with_zeros": soft(5, 7, zeros=True, log=True),
+            "impossible": given([[-0.5, -1.0, -1e4]], [[0.5, 0.5, 0.0]]),
+        },
+    ),
+    "kl_divergence_sum": LossEntry(
+        kl_divergence("sum"), {"typical": soft(5, 7, log=True)}
+    ),
+    "jensen_shannon": LossEntry(
+        jensen_shannon(),
+        {
+            "typical": soft(5, 7, log=True),
+            "one_row": soft(1, 3, log=True),
+            "with_zeros": soft(5, 7, zeros=True, log=True),
+            "far": soft(5, 7, log=True, scale=100.0),
+            "partly_equal": given([[-1e4, 0.0, -1.0]], [[0.0, 1.0, 0.4]]),
+        },
+    ),
+    "jensen_shannon_sum": LossEntry(
+        jensen_shannon("sum"), {"typical": soft(5, 7, log=True)}
+    ),
+    "total_variation": LossEntry(
+        total_variation(),
+        {
+            "typical": simplex(5, 7),
+            "one_row": simplex(1, 3),
+            "tie": given([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]], [[0.5, 0.25, 0.25]] * 2),
+        },
+    ),
+    "total_variation_sum": LossEntry(
+        total_variation("sum"), {"typical": simplex(5, 7)}
+    ),
+    "dice": LossEntry(
+        dice(smooth=0.5),
+        {
+            "typical": lambda key: tuple(jax.random.uniform(key, (2, 5, 3, 2))),
+            "one_row": lambda key: tuple(jax.random.uniform(key, (2, 1, 7))),
+            "vector": lambda key: tuple(jax.random.uniform(key, (2, 3))),
+            "empty_mask": given([[0.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]),
+        },
+    ),
+    "dice_sum": LossEntry(
+        dice("sum"), {"typical": lambda key: tuple(jax.random.uniform(key, (2, 5, 3)))}
+    ),
+}
+
+VECTORS = {
+    "cosine_similarity": LossEntry(
+        cosine_similarity(),
+        {
+            "typical": pair(5, 7),
+            "one_row": pair(1, 3),
+            "leading_axes": pair(2, 3, 5),
+            "tie": given([[1.0, 1.0], [-2.0, 2.0]], [[1.0, 0.0], [3.0, 3.0]]),
+            "zero_row": given([[0.0, 0.0], [1.0, 2.0]], [[1.0, 2.0], [0.0, 0.0]]),
+            "large": pair(5, 7, scale=1e200),
+            "small": pair(5, 7, scale=1e-100),
+        },
+    ),
+    "cosine_similarity_sum": LossEntry(
+        cosine_similarity("sum"), {"typical": pair(5, 7)}
+    ),
+    "triplet": LossEntry(
+        triplet(margin=0.5),
+        {
+            "typical": several(Triplet, 7, 3),
+            "one_row": several(Triplet, 1, 3),
+            "far": several(Triplet, 7, 3, scale=1e4),
+            "tie": lambda key: (
+                Triplet(jnp.zeros((3, 2)), jnp.eye(3, 2), jnp.array([[0.0, 1.5]] * 3)),
+                (),
+            ),
+            "coincident": lambda key: (
+                Triplet(jnp.zeros((2, 2)), jnp.eye(2).at[0].set(0.0), jnp.ones((2, 2))),
+                (),
+            ),
+        },
+    ),
+    "triplet_sum": LossEntry(triplet("sum"), {"typical": several(Triplet, 7, 3)}),
+    "info_nce": LossEntry(
+        info_nce(temperature=0.5),
+        {
+            "typical": several(Pairs, 5, 3),
+            "equal_keys": lambda key: (
+                Pairs(
+                    jax.random.normal(key, (3, 2)),
+                    jnp.array([[1.0, 2.0], [1.0, 2.0], [0.0, 3.0]]),
+                ),
+                (),
+            ),
+            "large": several(Pairs, 5, 3, scale=100.0),
+        },
+    ),
+    "info_nce_sum": LossEntry(info_nce("sum"), {"typical": several(Pairs, 5, 3)}),
+}
+
+SEQUENCES = {
+    "ctc": LossEntry(
+        ctc(),
+        {
+            "typical": spelled([[1, 2, 3], [3, 1, 0]], [7, 5], [3, 2], 7, 5),
+            "repeated": spelled([[1, 1, 2], [2, 2, 2]], [7, 5], [3, 3], 7, 3),
+            "tight": spelled([[1, 1], [2, 1]], [3, 2], [2, 2], 5, 3),
+            "one": spelled([[1]], [1], [1], 1, 2),
+            "no_labels": spelled([[0, 0], [1, 2]], [3, 3], [0, 1], 3, 3),
+            "no_frames": spelled([[0, 0], [1, 2]], [0, 3], [0, 2], 3, 3),
+            "large": spelled([[1, 2, 2], [3, 1, 0]], [7, 5], [3, 2], 7, 5, scale=1e4),
+        },
+    ),
+    "ctc_sum": LossEntry(
+        ctc("sum", blank=2),
+        {"typical": spelled([[1, 0, 3], [3, 3, 2]], [7, 5], [3, 2], 7, 5)},
+    ),
+}
+
+LOSSES = {**VALUES, **LABEL_LOSSES, **DISTRIBUTIONS, **VECTORS, **SEQUENCES}

@@ -10,3 +10,9 @@ def untyped():
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def torch():
+    """torch, an extra: a test that compares with it is skipped without."""
+    return pytest.importorskip("torch", reason="torch is not installed")

@@ -1,4 +1,4 @@
-"""The chain rule, written once: rules made of rules.
+"""The chain rule, written once: rules one after the other.
 
     (1)  a_l = f_l(params_l, a_{l-1})              a_0 = x,  y = a_L
     (2)  da_L = dy
@@ -17,10 +17,10 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
-from purefw.rule import Loss, Rule
+from purefw.compose.keys import forward_with, split_keys
+from purefw.rule import Rule
 
 
 def chain(*rules: Rule) -> Rule:
@@ -73,7 +73,7 @@ def forward_chain(
     keys = split_keys(key, rules)
     a, residuals = x, []
     for rule, p, k in zip(rules, params, keys):
-        a, r = rule.forward(p, a, k) if rule.random else rule.forward(p, a)  # (1)
+        a, r = forward_with(rule, p, a, k)  # (1)
         residuals.append(r)
     return a, tuple(residuals)
 
@@ -94,53 +94,3 @@ def infer_chain(params: tuple, x: Any, *, rules: tuple[Rule, ...]) -> Any:
     for rule, p in zip(rules, params):
         x = rule.apply(p, x)
     return x
-
-
-def split_keys(key: Key[Array, ""] | None, rules: tuple[Rule, ...]) -> list:
-    """One key for each random rule, None for the others.
-
-    Raises:
-        ValueError: a rule is random and there is no key; the message names the rule.
-    """
-    needing = [rule for rule in rules if rule.random]
-    if not needing:
-        return [None] * len(rules)
-    if key is None:
-        raise ValueError(
-            f"{needing[0].name}: key must be given, because forward is random, got None"
-        )
-    keys = iter(jax.random.split(key, len(needing)))
-    return [next(keys) if rule.random else None for rule in rules]
-
-
-def loss_and_grad(network: Rule, loss: Loss):
-    """The loss of a network and its gradient in the parameters, by hand.
-
-    Args:
-        network: Maps x to a prediction.
-        loss: Judges the prediction against a target.
-
-    Returns:
-        A function `(params, x, target[, key]) -> (loss, dparams)`, where dparams has
-        the structure, shapes and dtypes of params.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from purefw.layers.tanh import tanh
-        >>> from purefw.losses.squared_error import squared_error
-        >>> f = loss_and_grad(tanh(), squared_error())
-        >>> f((), jnp.array([0.5]), jnp.array([0.0]))
-        (Array(0.21355..., dtype=float32), ())
-    """
-
-    def value_and_dparams(
-        params: Any, x: Any, target: Any, key: Key[Array, ""] | None = None
-    ) -> tuple[Float[Array, ""], Any]:
-        args = (params, x, key) if network.random else (params, x)
-        prediction, network_residuals = network.forward(*args)
-        value, loss_residuals = loss.forward(prediction, target)
-        dprediction = loss.backward(loss_residuals, jnp.ones_like(value))
-        dparams, _ = network.backward(network_residuals, dprediction)
-        return value, dparams
-
-    return value_and_dparams

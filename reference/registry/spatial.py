@@ -1,0 +1,334 @@
+"""Entries of the rules on (batch, *spatial, channels), norms, dropout, bilinear."""
+
+import jax
+import jax.numpy as jnp
+
+from purefw.layers.average_pool import average_pool
+from purefw.layers.batch_norm import BatchNormParams, batch_norm
+from purefw.layers.bilinear import bilinear
+from purefw.layers.convolution import convolution
+from purefw.layers.dropout import dropout
+from purefw.layers.flatten import flatten
+from purefw.layers.global_average_pool import global_average_pool
+from purefw.layers.global_max_pool import global_max_pool
+from purefw.layers.group_norm import group_norm
+from purefw.layers.instance_norm import instance_norm
+from purefw.layers.layer_norm import layer_norm
+from purefw.layers.max_pool import max_pool
+from purefw.layers.reshape import reshape
+from purefw.layers.rms_norm import rms_norm
+from purefw.layers.transposed_convolution import transposed_convolution
+from purefw.layers.upsample_bilinear import upsample_bilinear
+from purefw.layers.upsample_nearest import upsample_nearest
+from purefw.layers.weight_norm import weight_norm
+from reference.registry.entry import Draw, RuleEntry, normal
+
+
+def pair(*leading: int, n_left: int, n_right: int) -> Draw:
+    """A draw of two independent arrays with the same leading axes."""
+
+    def draw(key):
+        left, right = jax.random.split(key)
+        return (
+            jax.random.normal(left, (*leading, n_left)),
+            jax.random.normal(right, (*leading, n_right)),
+        )
+
+    return draw
+
+
+def ties(*shape: int) -> Draw:
+    """A draw of small integers, so that most windows hold their maximum twice."""
+    return lambda key: jax.random.randint(key, shape, -1, 2).astype(float)
+
+
+def half_constant(*shape: int, axes: tuple[int, ...]) -> Draw:
+    """Normal, but for the first index of the first kept axis: constant over `axes`."""
+
+    def draw(key):
+        x = jax.random.normal(key, shape)
+        kept = next(i for i in range(len(shape)) if i not in axes)
+        flat = jnp.broadcast_to(jnp.max(x, axis=axes, keepdims=True), shape)
+        index = jnp.arange(shape[kept]).reshape(
+            [-1 if i == kept else 1 for i in range(len(shape))]
+        )
+        return jnp.where(jnp.broadcast_to(index == 0, shape), flat, x)
+
+    return draw
+
+
+def norm_inputs(*shape: int, axes: tuple[int, ...], **more: Draw) -> dict[str, Draw]:
+    """Inputs at which a normalisation over `axes` is hard."""
+    return {
+        "typical": normal(*shape),
+        **more,
+        "constant_sets": half_constant(*shape, axes=axes),
+        "large_mean": normal(*shape, shift=1e4),
+        "large": normal(*shape, scale=1e4),
+        "small": normal(*shape, scale=1e-4),
+    }
+
+
+def running_params(features: int) -> Draw:
+    """Batch norm's parameters: the running variance is positive."""
+
+    def draw(key):
+        scale, bias, mean, var = jax.random.normal(key, (4, features))
+        return BatchNormParams(scale, bias, mean, jnp.exp(var))
+
+    return draw
+
+
+CONVOLUTIONS = {
+    "convolution": RuleEntry(
+        convolution(3, 5, (3, 2), stride=(2, 1), padding="SAME"),
+        {
+            "typical": normal(2, 7, 11, 3),
+            "one_example": normal(1, 5, 7, 3),
+            "one_place": normal(2, 1, 1, 3),
+            "large": normal(2, 5, 5, 3, scale=1e4),
+        },
+    ),
+    "convolution_1d": RuleEntry(
+        convolution(2, 3, (5,), padding=((4, 1),)),
+        {
+            "typical": normal(3, 11, 2),
+            "one_example": normal(1, 7, 2),
+            "shorter_than_window": normal(2, 1, 2),
+        },
+    ),
+    "convolution_valid_without_bias": RuleEntry(
+        convolution(1, 1, (2, 3), padding="VALID", bias=False),
+        {"typical": normal(2, 5, 7, 1), "one_window": normal(1, 2, 3, 1)},
+    ),
+    "convolution_dilated": RuleEntry(
+        convolution(2, 3, (3, 2), stride=2, padding=3, dilation=(2, 3)),
+        {"typical": normal(2, 7, 5, 2), "one_example": normal(1, 3, 11, 2)},
+    ),
+    "convolution_groups": RuleEntry(
+        convolution(6, 10, (3, 3), padding=1, groups=2, stride=(1, 2)),
+        {"typical": normal(2, 5, 7, 6), "one_example": normal(1, 3, 2, 6)},
+    ),
+    "convolution_depthwise": RuleEntry(
+        convolution(3, 6, (3,), groups=3), {"typical": normal(2, 7, 3)}
+    ),
+    "convolution_stride_beyond_window": RuleEntry(
+        convolution(2, 3, (2,), stride=5, padding=1),
+        {"typical": normal(2, 13, 2), "unread_end": normal(2, 11, 2)},
+    ),
+    "convolution_padding_beyond_window": RuleEntry(
+        convolution(2, 3, (2,), padding=((3, 5),)), {"typical": normal(2, 5, 2)}
+    ),
+    "convolution_of_volumes": RuleEntry(
+        convolution(2, 3, (2, 1, 3)), {"typical": normal(1, 3, 2, 5, 2)}
+    ),
+    "transposed_convolution": RuleEntry(
+        transposed_convolution(3, 2, (3, 4), stride=(2, 3), padding="SAME"),
+        {
+            "typical": normal(2, 5, 3, 3),
+            "one_example": normal(1, 2, 7, 3),
+            "one_place": normal(2, 1, 1, 3),
+            "large": normal(2, 3, 2, 3, scale=1e4),
+        },
+    ),
+    "transposed_convolution_1d": RuleEntry(
+        transposed_convolution(2, 3, (5,), stride=2, padding=((1, 2),)),
+        {"typical": normal(3, 7, 2), "one_place": normal(1, 1, 2)},
+    ),
+    "transposed_convolution_valid_without_bias": RuleEntry(
+        transposed_convolution(1, 1, (3, 2), padding="VALID", bias=False),
+        {"typical": normal(2, 5, 3, 1)},
+    ),
+    "transposed_convolution_stride_beyond_window": RuleEntry(
+        transposed_convolution(2, 3, (2,), stride=3, padding="SAME"),
+        {"typical": normal(2, 5, 2)},
+    ),
+}
+
+POOL_INPUTS = {
+    "typical": normal(2, 7, 11, 3),
+    "one_example": normal(1, 5, 7, 1),
+    "ties": ties(2, 7, 5, 2),
+    "constant": lambda key: jnp.full((1, 5, 7, 2), 0.5),
+    "large": normal(2, 5, 7, 2, scale=1e4),
+}
+
+POOLS = {
+    "max_pool": RuleEntry(max_pool((2, 2)), POOL_INPUTS),
+    "max_pool_overlapping": RuleEntry(
+        max_pool((3, 3), stride=(2, 1), padding=((1, 2), (0, 1))), POOL_INPUTS
+    ),
+    "max_pool_same": RuleEntry(
+        max_pool((3, 2), stride=2, padding="SAME"),
+        {"typical": normal(2, 7, 11, 3), "ties": ties(2, 7, 5, 2)},
+    ),
+    "max_pool_stride_beyond_window": RuleEntry(
+        max_pool((2,), stride=3),
+        {"typical": normal(2, 11, 3), "ties": ties(2, 7, 3)},
+    ),
+    "average_pool": RuleEntry(
+        average_pool((2, 2)),
+        {"typical": normal(2, 7, 11, 3), "large": normal(1, 5, 7, 2, scale=1e4)},
+    ),
+    "average_pool_overlapping": RuleEntry(
+        average_pool((3, 3), stride=(2, 1), padding=((1, 2), (0, 1))),
+        {"typical": normal(2, 7, 11, 3), "one_example": normal(1, 5, 7, 1)},
+    ),
+    "average_pool_of_inside": RuleEntry(
+        average_pool((3, 2), stride=2, padding="SAME", count_include_pad=False),
+        {"typical": normal(2, 7, 11, 3), "one_example": normal(1, 5, 7, 1)},
+    ),
+    "average_pool_stride_beyond_window": RuleEntry(
+        average_pool((2,), stride=3), {"typical": normal(2, 11, 3)}
+    ),
+    "global_max_pool": RuleEntry(
+        global_max_pool(),
+        {
+            "typical": normal(2, 5, 7, 3),
+            "one_axis": normal(3, 7, 2),
+            "ties": ties(2, 3, 5, 2),
+            "one_place": normal(2, 1, 1, 3),
+        },
+    ),
+    "global_average_pool": RuleEntry(
+        global_average_pool(),
+        {
+            "typical": normal(2, 5, 7, 3),
+            "one_axis": normal(3, 7, 2),
+            "one_place": normal(2, 1, 1, 3),
+            "large": normal(2, 3, 5, 2, scale=1e4),
+        },
+    ),
+}
+
+SHAPES = {
+    "flatten": RuleEntry(
+        flatten(), {"typical": normal(2, 3, 5, 7), "flat_already": normal(3, 5)}
+    ),
+    "reshape": RuleEntry(
+        reshape((5, 6)), {"typical": normal(2, 3, 10), "one_row": normal(1, 30)}
+    ),
+    "upsample_nearest": RuleEntry(
+        upsample_nearest((2, 3)),
+        {"typical": normal(2, 5, 3, 2), "one_place": normal(1, 1, 1, 3)},
+    ),
+    "upsample_nearest_1d": RuleEntry(
+        upsample_nearest((5,)), {"typical": normal(2, 3, 2)}
+    ),
+    "upsample_bilinear": RuleEntry(
+        upsample_bilinear((2, 3)),
+        {
+            "typical": normal(2, 5, 3, 2),
+            "one_place": normal(1, 1, 1, 3),
+            "one_row": normal(1, 1, 7, 2),
+            "large": normal(2, 3, 2, 1, scale=1e4),
+        },
+    ),
+}
+
+NORMS = {
+    "layer_norm": RuleEntry(
+        layer_norm(7),
+        norm_inputs(
+            5,
+            7,
+            axes=(1,),
+            one_row=normal(1, 7),
+            leading_axes=normal(2, 3, 7),
+            vector=normal(7),
+        ),
+    ),
+    "layer_norm_large_eps": RuleEntry(
+        layer_norm(3, eps=0.5), {"typical": normal(5, 3), "one_row": normal(1, 3)}
+    ),
+    "rms_norm": RuleEntry(
+        rms_norm(7),
+        norm_inputs(
+            5,
+            7,
+            axes=(1,),
+            one_row=normal(1, 7),
+            leading_axes=normal(2, 3, 7),
+            zero_row=lambda key: jnp.array([[0.0] * 7, [1.0, -2.0, 3.0, 0, 0, 1, 5]]),
+        ),
+    ),
+    "rms_norm_large_eps": RuleEntry(rms_norm(3, eps=0.5), {"typical": normal(5, 3)}),
+    "batch_norm": RuleEntry(
+        batch_norm(3),
+        norm_inputs(
+            2,
+            5,
+            7,
+            3,
+            axes=(0, 1, 2),
+            one_example=normal(1, 3, 2, 3),
+        ),
+        running_params(3),
+    ),
+    "batch_norm_of_rows": RuleEntry(
+        batch_norm(5, eps=0.5),
+        norm_inputs(7, 5, axes=(0,), two_rows=normal(2, 5)),
+        running_params(5),
+    ),
+    "group_norm": RuleEntry(
+        group_norm(6, 2),
+        norm_inputs(
+            2,
+            3,
+            5,
+            6,
+            axes=(1, 2, 3),
+            one_example=normal(1, 2, 3, 6),
+            no_space=normal(5, 6),
+        ),
+    ),
+    "group_norm_of_one": RuleEntry(
+        group_norm(5, 1, eps=0.5), {"typical": normal(2, 3, 5)}
+    ),
+    "instance_norm": RuleEntry(
+        instance_norm(3),
+        norm_inputs(
+            2,
+            5,
+            7,
+            3,
+            axes=(1, 2),
+            one_example=normal(1, 5, 2, 3),
+            one_axis=normal(2, 7, 3),
+        ),
+    ),
+    "weight_norm": RuleEntry(
+        weight_norm(5, 3),
+        {
+            "typical": normal(7, 5),
+            "one_row": normal(1, 5),
+            "leading_axes": normal(2, 3, 5),
+            "vector": normal(5),
+            "large": normal(3, 5, scale=1e4),
+        },
+    ),
+}
+
+SPATIAL = {
+    **CONVOLUTIONS,
+    **POOLS,
+    **SHAPES,
+    **NORMS,
+    "dropout": RuleEntry(
+        dropout(0.3),
+        {"typical": normal(5, 7), "image": normal(2, 3, 5)},
+    ),
+    "dropout_rate_zero": RuleEntry(dropout(0.0), {"typical": normal(5, 7)}),
+    "bilinear": RuleEntry(
+        bilinear(3, 5, 2),
+        {
+            "typical": pair(7, n_left=3, n_right=5),
+            "one_row": pair(1, n_left=3, n_right=5),
+            "leading_axes": pair(2, 7, n_left=3, n_right=5),
+            "vectors": pair(n_left=3, n_right=5),
+        },
+    ),
+    "bilinear_without_bias": RuleEntry(
+        bilinear(2, 3, 1, bias=False), {"typical": pair(5, n_left=2, n_right=3)}
+    ),
+}

@@ -1,0 +1,102 @@
+"""bidirectional reads from both ends, each sequence within its length."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from purefw.layers.bidirectional import BidirectionalPair, bidirectional
+from purefw.layers.rnn import rnn
+from purefw.recurrence import RecurrentInput, RecurrentOutput, reverse
+from purefw.rule import Rule
+from tests.refute import pull, random_params, refuted
+
+RULE = bidirectional(rnn(3, 2), rnn(3, 5))
+LENGTHS = jnp.array([4, 1, 6])
+
+
+def drawn(keys, lengths=LENGTHS):
+    sequence = jax.random.normal(next(keys), (3, 6, 3))
+    state = BidirectionalPair(
+        jax.random.normal(next(keys), (3, 2)), jax.random.normal(next(keys), (3, 5))
+    )
+    return RecurrentInput(sequence, state, lengths)
+
+
+def test_forward_agrees_with_torch_at_unequal_lengths(keys):
+    torch = pytest.importorskip("torch", reason="torch is the independent judge")
+    rule = bidirectional(rnn(3, 2), rnn(3, 2))
+    params = random_params(rule, next(keys))
+    x = drawn(keys)._replace(state=None)
+    module = torch.nn.RNN(3, 2, batch_first=True, bidirectional=True).double()
+    ours = [
+        v
+        for p in params
+        for v in (p.weight_input.T, p.weight_state.T, p.bias, 0 * p.bias)
+    ]
+    with torch.no_grad():
+        for theirs, v in zip(module.parameters(), ours, strict=True):
+            theirs.copy_(torch.tensor(np.array(v)))
+    packed = torch.nn.utils.rnn.pack_padded_sequence(
+        torch.tensor(np.array(x.sequence)),
+        torch.tensor(np.array(LENGTHS)),
+        batch_first=True,
+        enforce_sorted=False,
+    )
+    out, last = module(packed)
+    out, _ = torch.nn.utils.rnn.pad_packed_sequence(out, batch_first=True)
+    y = rule.apply(params, x)
+    # 6 steps in float64; measured 3e-16.
+    np.testing.assert_allclose(y.sequence, out.detach().numpy(), atol=1e-14)
+    np.testing.assert_allclose(jnp.stack(y.state), last.detach().numpy(), atol=1e-14)
+
+
+def test_reversing_twice_changes_nothing(keys):
+    v = jax.random.normal(next(keys), (3, 6, 2))
+    assert jnp.all(reverse(reverse(v, LENGTHS), LENGTHS) == v)
+    assert reverse(v, LENGTHS)[0, :, 0].tolist() == v[0, [3, 2, 1, 0, 4, 5], 0].tolist()
+    assert jnp.all(reverse(v, None) == reverse(v, jnp.array([6, 6, 6])))
+
+
+def test_dropping_one_direction_or_its_reversal_is_refuted(keys):
+    def one_way(residuals, dy):
+        half = dy.sequence.at[..., 2:].set(0)
+        return RULE.backward(residuals, dy._replace(sequence=half))
+
+    def unturned(residuals, dy):
+        back = dy.sequence.at[..., 2:].set(reverse(dy.sequence[..., 2:], LENGTHS))
+        return RULE.backward(residuals, dy._replace(sequence=back))
+
+    for mutant in (one_way, unturned):
+        wrong = refuted(RULE, drawn(keys), mutant)
+        assert "dx.sequence" in wrong
+        assert not any(leaf.startswith("dparams.ahead") for leaf in wrong)
+
+
+def test_a_random_part_gets_a_key_of_its_own(keys):
+    inner = rnn(3, 2)
+
+    def noisy(params, x, key):
+        noise = jax.random.normal(key, x.sequence.shape)
+        return inner.forward(params, x._replace(sequence=x.sequence * noise))
+
+    part = Rule("noisy", inner.init, noisy, inner.backward, True, inner.apply)
+    rule = bidirectional(part, part)
+    x, params = drawn(keys)._replace(state=None), random_params(rule, next(keys))
+    same = params._replace(back=params.ahead)
+    y, _ = rule.forward(same, x._replace(lengths=None), next(keys))
+    assert jnp.any(y.state.ahead != y.state.back)
+    with pytest.raises(ValueError, match="noisy: key must be given"):
+        rule.forward(params, x)
+    assert rule.apply(params, x).sequence.shape == (3, 6, 4)
+
+
+def test_states_come_back_in_pairs_and_lengths_of_another_shape_are_refused(keys):
+    x, params = drawn(keys), random_params(RULE, next(keys))
+    y = RULE.apply(params, x)
+    dx = pull(RULE, params, x, RecurrentOutput(y.sequence, y.state))[1]
+    assert jax.tree.map(jnp.shape, dx.state) == jax.tree.map(jnp.shape, x.state)
+    with pytest.raises(ValueError, match=r"bidirectional: lengths .* of shape \(3,\)"):
+        RULE.forward(params, x._replace(lengths=jnp.array([1, 2])))
+    with pytest.raises(ValueError, match="bidirectional: sequence must have shape"):
+        RULE.forward(params, x._replace(sequence=jnp.ones((3, 6))))

@@ -1,0 +1,165 @@
+"""The oracle rejects the mistakes that people make in each of these losses."""
+
+import zlib
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from reference import assert_correct, check_loss
+from reference.registry import LOSSES
+
+
+def of_residuals(edit):
+    """The backward after the residuals were edited: a wrong or stale one (C9, C11)."""
+    return lambda backward: lambda residuals, dloss: backward(edit(residuals), dloss)
+
+
+def of_gradient(edit):
+    """The backward with its result edited: a wrong sign, scale or term (C2 to C8)."""
+    return lambda backward: (
+        lambda residuals, dloss: edit(backward(residuals, dloss), residuals)
+    )
+
+
+def ignoring_dloss(backward):
+    """The backward that takes dloss for 1 (C1)."""
+    return lambda residuals, dloss: backward(residuals, jnp.ones_like(dloss))
+
+
+def swap_pairs(d, residuals):
+    return type(d)(d.key, d.query)
+
+
+# The entry of the registry, the input of it, and the mistake.
+MUTANTS = {
+    "huber_without_its_bound": (
+        "huber",
+        "far",
+        of_gradient(lambda d, r: r.u / r.u.size),
+    ),
+    "log_cosh_with_a_sign": ("log_cosh", "typical", of_gradient(lambda d, r: -d)),
+    "quantile_with_q_reversed": (
+        "quantile",
+        "typical",
+        of_gradient(lambda d, r: jnp.where(r.u > 0, d / 9, 9 * d)),
+    ),
+    "poisson_without_the_count": (
+        "poisson",
+        "typical",
+        of_gradient(lambda d, r: jnp.maximum(d, 0)),
+    ),
+    "gaussian_without_the_half": (
+        "gaussian_negative_log_likelihood",
+        "typical",
+        of_gradient(lambda d, r: d._replace(variance=2 * d.variance)),
+    ),
+    "logistic_without_the_other_class": (
+        "logistic_loss_on_logits",
+        "typical",
+        of_residuals(lambda r: r._replace(target=jnp.ones_like(r.target))),
+    ),
+    "focal_with_the_damping_not_differentiated": (
+        "focal",
+        "typical",
+        of_gradient(lambda d, r: d * jax.nn.sigmoid(-r.u)),
+    ),
+    "hinge_without_its_margin": (
+        "hinge",
+        "typical",
+        of_residuals(lambda r: r._replace(slope=jnp.sign(r.slope) - r.slope)),
+    ),
+    "multiclass_hinge_without_the_label": (
+        "multiclass_hinge",
+        "typical",
+        of_residuals(lambda r: r._replace(slope=jnp.maximum(r.slope, 0))),
+    ),
+    "negative_log_likelihood_summed": (
+        "negative_log_likelihood",
+        "typical",
+        of_gradient(lambda d, r: 5 * d),
+    ),
+    "softmax_cross_entropy_by_all_rows": (
+        "softmax_cross_entropy_with_everything_mean",
+        "typical",
+        of_residuals(lambda r: r._replace(n=jnp.full_like(r.n, 7))),
+    ),
+    "softmax_cross_entropy_without_z_loss": (
+        "softmax_cross_entropy_with_everything_mean",
+        "typical",
+        of_residuals(lambda r: r._replace(push=0 * r.push)),
+    ),
+    "softmax_cross_entropy_without_smoothing": (
+        "softmax_cross_entropy_with_everything_sum",
+        "typical",
+        of_residuals(lambda r: r._replace(mass=jnp.where(r.mass > 0.1, r.mass, 0))),
+    ),
+    "kl_as_its_reverse": ("kl_divergence", "typical", of_gradient(lambda d, r: -d)),
+    "jensen_shannon_without_the_half": (
+        "jensen_shannon",
+        "typical",
+        of_gradient(lambda d, r: 2 * d),
+    ),
+    "total_variation_without_the_half": (
+        "total_variation",
+        "typical",
+        of_gradient(lambda d, r: 2 * d),
+    ),
+    "cosine_without_the_part_along_x": (
+        "cosine_similarity",
+        "typical",
+        of_residuals(lambda r: r._replace(cos=0 * r.cos)),
+    ),
+    "triplet_of_rows_at_peace": (
+        "triplet",
+        "far",
+        of_residuals(lambda r: r._replace(broken=jnp.ones_like(r.broken))),
+    ),
+    "info_nce_with_keys_and_queries_swapped": (
+        "info_nce",
+        "typical",
+        of_gradient(swap_pairs),
+    ),
+    "dice_without_the_overlap": (
+        "dice",
+        "typical",
+        of_residuals(lambda r: r._replace(overlap=0 * r.overlap)),
+    ),
+    "ctc_with_the_wrong_frame": (
+        "ctc",
+        "typical",
+        of_residuals(lambda r: r._replace(alpha=jnp.roll(r.alpha, 1, axis=0))),
+    ),
+    "ctc_that_skips_between_equal_labels": (
+        "ctc",
+        "repeated",
+        of_residuals(
+            lambda r: r._replace(
+                lattice=r.lattice._replace(skip=r.lattice.classes != 0)
+            )
+        ),
+    ),
+}
+
+ENTRIES = sorted({name for name, _, _ in MUTANTS.values()})
+
+
+def judge(name, situation, mistake):
+    entry = LOSSES[name]
+    key = jax.random.key(zlib.crc32(f"{name}/{situation}".encode()))
+    prediction, target = entry.inputs[situation](key)
+    loss = replace(entry.loss, backward=mistake(entry.loss.backward))
+    assert_correct(check_loss(loss, prediction, target))
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_the_mistake_is_rejected(mutant):
+    with pytest.raises(AssertionError, match="WRONG"):
+        judge(*MUTANTS[mutant])
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_a_backward_that_takes_dloss_for_1_is_rejected(name):
+    with pytest.raises(AssertionError, match="WRONG"):
+        judge(name, "typical", ignoring_dloss)
