@@ -10,12 +10,14 @@ from functools import partial
 import numpy as np
 
 from reference.compare import LIMIT, Comparison, compare, rms, steady
+from reference.kinks import dodge
 from reference.numeric import (
     Difference,
     along,
     directional_derivative,
     judge_difference,
 )
+from reference.points import Point
 from reference.probe import Probe, Trial, lift
 from reference.subgradient import subgradient_verdict
 from reference.verdict import Verdict
@@ -23,6 +25,7 @@ from reference.verdict import Verdict
 Excuse = tuple[Verdict, str]
 
 LARGEST = 100_000  # Entries of a kink's search.
+JUMP = 1e-4  # Of the gradient's size: a curvature of 1 changes it by 1e-9.
 OVERFLOWING = {
     "add", "add_any", "cosh", "cumprod", "cumsum", "dot_general", "exp", "exp2",
     "expm1", "integer_pow", "mul", "reduce_prod", "reduce_sum", "sinh", "square", "sub",
@@ -107,6 +110,32 @@ def by_kink(probe, trial: Trial, i: int, hand, truth) -> Excuse | None:
     return None
 
 
+def point_beside(probe: Probe, trial: Trial) -> Point | None:
+    """The trial's point with the coordinates that lie on a kink moved off it.
+
+    A coordinate lies on a kink where the true gradient jumps on a step of 1e-9.
+    """
+    group = [k for k, is_judged in enumerate(probe.problem.is_judged) if is_judged]
+    live = lift(trial.point.live)
+    if sum(live[k].size for k in group) > LARGEST or any(map(np.iscomplexobj, live)):
+        return None
+    gradient, rng = gradient_in(probe, trial, group), np.random.default_rng(probe.seed)
+
+    def is_kinky(x: np.ndarray) -> np.ndarray:
+        step = 1e-9 * (rms(x) or 1.0) * rng.choice([-1.0, 1.0], x.shape)
+        ahead, behind = gradient(x + step), gradient(x - step)
+        return abs(ahead - behind) > JUMP * rms(ahead)
+
+    x = dodge(flat([live[k] for k in group]), is_kinky, rng=rng)
+    if x is None:
+        return None
+    moved = list(trial.point.live)
+    ends = np.cumsum([live[k].size for k in group])[:-1]
+    for k, part in zip(group, np.split(x, ends)):
+        moved[k] = part.reshape(live[k].shape).astype(moved[k].dtype)
+    return Point("beside the kink", moved, trial.point.rest)
+
+
 def flat(leaves: list[np.ndarray]) -> np.ndarray:
     """Leaves as one vector."""
     return np.concatenate([v.ravel() for v in leaves])
@@ -182,6 +211,12 @@ def by_differences(probe, trial: Trial, i: int, hand, truth) -> Excuse | None:
 
 def difference_at(probe, trial: Trial, i: int, index: tuple) -> Difference | None:
     """The numerical derivative in one entry, by values of the forward alone."""
+    phi = values_along(probe, trial, i, index)
+    return None if phi is None else directional_derivative(phi)
+
+
+def values_along(probe, trial: Trial, i: int, index: tuple) -> Callable | None:
+    """t -> ⟨dy, f(x + t e)⟩ for the unit vector of one entry; None for complex x."""
     live = lift(trial.point.live)
     if any(map(np.iscomplexobj, live)):
         return None
@@ -189,4 +224,4 @@ def difference_at(probe, trial: Trial, i: int, index: tuple) -> Difference | Non
     tangents[i][index] = 1.0
     dys = lift(probe.split(trial.cotangent))
     primal = partial(probe.oracle.primal, rest=trial.point.rest)
-    return directional_derivative(along(primal, (live,), (tangents,), dys))
+    return along(primal, (live,), (tangents,), dys)

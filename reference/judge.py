@@ -17,13 +17,15 @@ import numpy as np
 
 from reference.compare import Comparison, rms
 from reference.cotangents import Cotangent, generator, normal
-from reference.excuses import excuse, forward_entry
+from reference.excuses import excuse, forward_entry, point_beside
 from reference.oracle import oracle_for
 from reference.points import Point
 from reference.probe import Probe, Trial, given_trials, lift, nearby_trials
 from reference.problem import Problem, is_key
 from reference.shapes import cuts
 from reference.verdict import Verdict
+
+PLAIN = 1e9  # Units beyond which one error is as plain as another.
 
 
 @dataclass
@@ -52,6 +54,9 @@ def judge_math(probe: Probe, given: Point, linear: bool) -> tuple[list[Findings]
     for i, leaf in judged:
         record(leaf, [t.comparisons[i] for t in home])
         settle(probe, leaf, i, home, notes)
+    if any(leaf.verdict is Verdict.KINK for _, leaf in judged):
+        beside = point_beside(probe, home[-1])
+        away += [] if beside is None else [probe.trial(beside, home[-1].cotangent)]
     for i, leaf in judged:
         if undecided(leaf):
             settle(probe, leaf, i, away, notes)
@@ -149,15 +154,20 @@ def record(leaf: Findings, comparisons: list[Comparison]) -> None:
 def settle(probe, leaf: Findings, i: int, trials: list[Trial], notes: list) -> None:
     """Excuse or accuse a leaf for the trials in which it differs."""
     suspects = [t for t in trials if not t.comparisons[i].passes]
-    suspects.sort(key=lambda t: t.comparisons[i].units, reverse=True)
+    suspects.sort(key=lambda t: min(t.comparisons[i].units, PLAIN), reverse=True)
+    kinks = 0
     for trial in one_a_point(suspects):
         verdict, sentence = excuse(probe, trial, i)
         if not sentence or (verdict is Verdict.RIGHT and trial.point.kind != "given"):
             continue
-        if verdict is Verdict.RIGHT or (
-            verdict is Verdict.KINK and trial.point.kind != "given"
-        ):
-            notes.append(f"{probe.problem.names[i]} ({trial.point.kind}): {sentence}")
+        if verdict is Verdict.KINK and trial.point.kind != "given":
+            kinks += 1
+            if kinks == 1 and leaf.verdict is not Verdict.KINK:
+                notes.append(
+                    f"{probe.problem.names[i]} ({trial.point.kind}): {sentence}"
+                )
+        elif verdict is Verdict.RIGHT:
+            notes.append(f"{probe.problem.names[i]}: {sentence}")
         elif verdict.severity > leaf.verdict.severity:
             leaf.verdict, leaf.sentence, leaf.trial = verdict, sentence, trial
         if leaf.verdict is Verdict.WRONG:

@@ -8,7 +8,7 @@ import numpy as np
 from reference.compare import Comparison, compare, rms, steady
 from reference.cotangents import Cotangent, coded, decode, generator, normal
 from reference.oracle import Oracle, lifted
-from reference.points import Point, nearby_points
+from reference.points import Point, kind_of, nearby_points
 from reference.problem import Problem
 from reference.replay import UNIT
 
@@ -117,8 +117,44 @@ def nearby_trials(probe: Probe) -> Iterator[Trial]:
         if i >= most:
             return
         cotangent = normal(probe.size, rng)
-        if all(np.isfinite(v).all() for v in probe.output(point)):
-            yield probe.trial(point, cotangent)
+        inside = inside_domain(probe, point)
+        if inside is not None:
+            yield probe.trial(inside, cotangent)
+
+
+def inside_domain(probe: Probe, point: Point) -> Point | None:
+    """The point, or where the forward is not finite there, one just inside its domain.
+
+    The domain is learnt by bisection of the way from the given arguments: where it ends
+    between 0.2 and 1 of the way, the last finite point of eight halvings is taken. None
+    where the other integers alone leave the domain.
+    """
+    if is_finite(probe, point):
+        return point
+    low, high, inside = 0.0, 1.0, None
+    for _ in range(8):
+        middle = (low + high) / 2
+        between = on_the_way(probe.problem.live, point, middle)
+        if is_finite(probe, between):
+            low, inside = middle, between
+        else:
+            high = middle
+    return inside
+
+
+def is_finite(probe: Probe, point: Point) -> bool:
+    """Whether every float of the forward's output is."""
+    return all(np.isfinite(v).all() for v in probe.output(point))
+
+
+def on_the_way(given: list[np.ndarray], point: Point, t: float) -> Point:
+    """The point at t between the given one and another; masks stay as given."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        live = [
+            a if kind_of(a) == "mask" else (a + t * (b - a)).astype(a.dtype)
+            for a, b in zip(given, point.live)
+        ]
+    return Point(f"{point.kind}, at the end of the domain", live, point.rest)
 
 
 def culprit(probe: Probe, trial: Trial, i: int) -> int | None:

@@ -53,6 +53,18 @@ class Shape:
         """Entries of all live output leaves."""
         return sum(int(np.prod(v.shape)) for v in self.live_outputs)
 
+    def output_entry(self, flat: int) -> str:
+        """The name of an entry of y, counted over all float leaves: "y[2, 3]"."""
+        dummies = jax.tree.unflatten(self.output_treedef, self.outputs)
+        named = jax.tree.leaves_with_path(dummies)
+        for (path, v), alive in zip(named, self.output_live):
+            size = int(np.prod(v.shape)) if alive else 0
+            if flat < size:
+                index = np.unravel_index(flat, v.shape)
+                return f"y{keystr(path)}[{', '.join(map(str, index))}]"
+            flat -= size
+        raise IndexError(f"output_entry: flat must be below {self.output_size}")
+
     def split(self, flat: np.ndarray) -> list[np.ndarray]:
         """A flat cotangent as one float64 or complex128 array a live output leaf."""
         sizes = [int(np.prod(v.shape)) for v in self.live_outputs]
@@ -94,6 +106,7 @@ class Functions:
     subject_backward: Any
     subject_primal: Any
     shape: Shape
+    by_columns: bool = False
 
     def primal(self, live: list, rest: list) -> list:
         """The float leaves of y."""
@@ -123,17 +136,18 @@ class Functions:
 
 @dataclass(frozen=True)
 class Problem:
-    """A subject, flattened."""
+    """A subject, flattened; its truth by columns where it has no reverse mode."""
 
     subject: Subject
     shape: Shape
     leaves: list
+    by_columns: bool = False
 
     @cached_property
     def functions(self) -> Functions:
         """The functions on flat lists."""
         s = self.subject
-        return Functions(s.forward, s.backward, s.primal, self.shape)
+        return Functions(s.forward, s.backward, s.primal, self.shape, self.by_columns)
 
     @property
     def live(self) -> list:

@@ -37,6 +37,8 @@ class Leaf:
         autodiff: Reverse mode's value there.
         forward_mode: Forward mode's, where it was asked.
         difference: The numerical value and its error bar, where it was asked.
+        taylor: By how much the hand is too large there, relative to the true value, as
+            Taylor's remainder shows it, and the bar of that.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Leaf:
     autodiff: float | None = None
     forward_mode: float | None = None
     difference: tuple[float, float] | None = None
+    taylor: tuple[float, float] | None = None
 
     @property
     def error(self) -> float:
@@ -189,7 +192,11 @@ def describe(leaf: Leaf) -> str:
         if leaf.difference is not None:
             value, bar = leaf.difference
             parts.append(f"differences {value:.6g} ± {bar:.1g}")
-    parts += [f"{k}: {v:.2g} of autodiff's error" for k, v in leaf.rounding.items()]
+        if leaf.taylor is not None and math.isfinite(leaf.taylor[1]):
+            error, bar = leaf.taylor
+            parts.append(f"Taylor's remainder {error:+.3g} ± {bar:.0g} too large")
+    if leaf.verdict is not Verdict.WRONG:
+        parts += [f"{k}: {v:.2g} of autodiff's error" for k, v in leaf.rounding.items()]
     return "; ".join(parts)
 
 

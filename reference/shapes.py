@@ -100,7 +100,7 @@ def cut(problem: Problem, axes: list[Axis], length: int) -> Problem | None:
             jax.eval_shape(subject.primal, *args)
     except Exception:  # The forward's own refusal, in whatever way it refuses.
         return None
-    return flatten(subject, y)
+    return replace(flatten(subject, y), by_columns=problem.by_columns)
 
 
 def shorter(v, axes: list[int], n: int, length: int):

@@ -89,15 +89,18 @@ def safely_differs(problem: Problem, i: int, seed: int) -> bool:
 
 
 def rounded(problem: Problem, i: int, seed: int) -> Problem:
-    """Values with one decimal, as long as leaf `i` differs."""
-    live = [
-        np.asarray(np.round(v.astype(np.complex128), 1).real.astype(v.dtype))
-        for v in problem.live
-    ]
+    """Values with one decimal, none of them 0, as long as leaf `i` differs."""
+    live = [one_decimal(v) for v in problem.live]
     candidate = moved_to(problem, Point("rounded", live, problem.rest))
     if any(map(np.iscomplexobj, problem.live)) or candidate is None:
         return problem
     return candidate if safely_differs(candidate, i, seed) else problem
+
+
+def one_decimal(v: np.ndarray) -> np.ndarray:
+    """Rounded where that leaves more than 0, which may be a kink."""
+    short = np.round(v.astype(np.complex128), 1).real.astype(v.dtype)
+    return np.asarray(np.where(short == 0, v, short))
 
 
 def variables(problem: Problem) -> list[str]:

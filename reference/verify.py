@@ -22,7 +22,7 @@ from reference.circular import judge_circular
 from reference.contract import Finding, behaviour_findings, structure_findings
 from reference.cotangents import generator, normal
 from reference.judge import Findings, judge_math, judge_shapes
-from reference.oracle import exact_arithmetic, oracle_for
+from reference.oracle import Oracle, exact_arithmetic, oracle_for
 from reference.points import Point
 from reference.probe import Probe
 from reference.problem import ContractError, Problem, flatten
@@ -34,6 +34,7 @@ from reference.verdict import Verdict
 from reference.witnesses import leaf_with_witnesses
 
 POINTS = 24  # More than there are moves: all of them.
+COLUMNS = 4096  # Entries of the arguments up to which forward mode makes a truth.
 
 
 def check_subject(
@@ -67,7 +68,7 @@ def judge(subject: Subject, seed: int, dtypes: tuple | None, points: int) -> Rep
         y = output_of(subject)
     with exact_arithmetic():
         problem = flatten(subject, y)
-        oracle = differentiable(problem)
+        problem, oracle = differentiable(problem)
         if oracle is None:
             return judge_by_differences(problem, seed)
         before = dict(oracle.passes)
@@ -75,6 +76,8 @@ def judge(subject: Subject, seed: int, dtypes: tuple | None, points: int) -> Rep
         given = Point("given", problem.live, problem.rest)
         refuse_nonfinite(probe.output(given))
         findings, notes = judge_math(probe, given, subject.linear)
+        if problem.by_columns:
+            notes.append("judged by forward mode: the forward has no reverse mode")
         judge_circular(probe, given, findings, notes)
         judge_shapes(probe, findings, notes)
     # NaN and inf break every clause of the contract, and are a verdict already.
@@ -137,16 +140,21 @@ def refuse_nonfinite(leaves: list[np.ndarray]) -> None:
             )
 
 
-def differentiable(problem: Problem):
-    """The oracle of a problem, or None where jax.vjp cannot be had of its forward."""
-    try:
-        oracle = oracle_for(problem.functions)
-        oracle.is_dead  # noqa: B018  Tracing the pullback tells.
-    except ContractError:
-        raise
-    except Exception:  # NumPy, callbacks, loops: whatever stops the trace.
-        return None
-    return oracle
+def differentiable(problem: Problem) -> tuple[Problem, Oracle | None]:
+    """The problem and its oracle; None where JAX cannot differentiate the forward."""
+    is_complex = any(np.iscomplexobj(v) for v in problem.live)
+    few = sum(v.size for v in problem.live) <= COLUMNS and not is_complex
+    for by_columns in (False, True) if few else (False,):
+        candidate = replace(problem, by_columns=by_columns)
+        try:
+            oracle = oracle_for(candidate.functions)
+            oracle.is_dead  # noqa: B018  Tracing the pullback tells.
+        except ContractError:
+            raise
+        except Exception:  # NumPy, callbacks, loops: whatever stops the trace.
+            continue
+        return candidate, oracle
+    return problem, None
 
 
 def behaviour(probe: Probe) -> list[Finding]:

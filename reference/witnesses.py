@@ -3,10 +3,12 @@
 Four values of one number, dL/dx_j under one cotangent dy: the hand's, reverse mode's,
 forward mode's ⟨dy, J e_j⟩, and the difference quotient with its bar. They name who
 errs: three agree against the hand, or the hand and the differences against autodiff.
+Taylor's remainder says by how much the hand does, again without any autodiff.
 """
 
-from reference.excuses import difference_at, forward_entry
+from reference.excuses import forward_entry, values_along
 from reference.judge import Findings
+from reference.numeric import directional_derivative, taylor
 from reference.probe import Probe, Trial, culprit
 from reference.report import Leaf
 from reference.verdict import Verdict
@@ -34,12 +36,17 @@ def leaf_with_witnesses(probe: Probe, name: str, i: int, leaf: Findings) -> Leaf
     if shapes[0] != shapes[1] or trial.cotangent.value.size != probe.size:
         common["sentence"] = f"{leaf.sentence}; seen with {trial.point.kind}"
         return Leaf(**common)
-    found = difference_at(probe, trial, i, c.index)
+    phi = values_along(probe, trial, i, c.index)
+    found = None if phi is None else directional_derivative(phi)
+    remainder = None if phi is None else taylor(phi, number(c.hand))
     common["sentence"] = "; ".join([leaf.sentence, *where(probe, trial, i)])
     return Leaf(
         **common,
         forward_mode=forward_entry(probe, trial, i, c.index),
         difference=None if found is None else (found.value, found.error),
+        taylor=None
+        if remainder is None
+        else (remainder.relative_error, remainder.uncertainty),
     )
 
 
@@ -48,7 +55,7 @@ def where(probe: Probe, trial: Trial, i: int) -> list[str]:
     found = [] if trial.point.kind == "given" else [f"seen with {trial.point.kind}"]
     entry = culprit(probe, trial, i)
     if entry is not None:
-        found.append(f"only through entry {entry} of y, counted flat")
+        found.append(f"only through {probe.problem.shape.output_entry(entry)}")
     return found
 
 

@@ -42,10 +42,10 @@ def entrywise(rule: Rule, *kinks: float, far: float = 1e4) -> RuleEntry:
     """A rule on x of any shape: both tails up to `far`, and both sides of each kink."""
     inputs = {
         "typical": normal(5, 7),
-        "one_row": normal(1, 3),
-        "tiny": normal(7, 2, scale=1e-6),
-        "saturated": normal(2, 11, scale=30.0),
-        "large": normal(3, 5, scale=far),
+        "one_row": fixed([-0.7, 0.4, 1.3]),
+        "tiny": normal(5, 7, scale=1e-6),
+        "saturated": normal(5, 7, scale=30.0),
+        "large": normal(5, 7, scale=far),
     }
     if kinks:
         inputs["kinks"] = fixed(*(k + d for k in kinks for d in (-0.5, 0.0, 0.5)))
@@ -63,8 +63,8 @@ def gated(rule: Rule) -> RuleEntry:
             "one_row": normal(1, 6),
             "leading_axes": normal(2, 3, 10),
             "zero_gate": fixed([2.0, -3.0, 0.0, -0.0]),
-            "tiny": normal(7, 2, scale=1e-6),
-            "saturated": normal(2, 22, scale=30.0),
+            "tiny": normal(5, 14, scale=1e-6),
+            "saturated": normal(5, 14, scale=30.0),
             "large_gate": fixed([1.5, -2.5, 0.5, 1e4, -1e4, 100.0]),
         },
     )
@@ -79,9 +79,9 @@ def rowwise(rule: Rule, **more: Draw) -> RuleEntry:
             "one_row": normal(1, 3),
             "leading_axes": normal(2, 3, 5),
             "ties": fixed([1.0, 1.0, 0.25, 1.0], [0.0, 0.0, 0.0, 0.0]),
-            "tiny": normal(7, 2, scale=1e-6),
-            "saturated": normal(2, 13, scale=30.0),
-            "large": normal(3, 5, scale=1e4),
+            "tiny": normal(5, 7, scale=1e-6),
+            "saturated": normal(5, 7, scale=30.0),
+            "large": normal(5, 7, scale=1e4),
             "large_and_near": fixed([9984.0, 9984.5, 9983.25, -9984.0]),
             **more,
         },
@@ -95,7 +95,7 @@ ACTIVATIONS = {
             "typical": normal(5, 7),
             "one_row": normal(1, 3),
             "kink": lambda key: jnp.array([[-1.0, 0.0, -0.0, 2.0, 1e-30]]),
-            "large": normal(3, 2, scale=1e4),
+            "large": normal(5, 7, scale=1e4),
         },
     ),
     "tanh": RuleEntry(
@@ -104,7 +104,7 @@ ACTIVATIONS = {
             "typical": normal(5, 7),
             "one_row": normal(1, 3),
             "zero": lambda key: jnp.zeros((2, 3)),
-            "saturated": normal(3, 2, scale=30.0),
+            "saturated": normal(5, 7, scale=30.0),
         },
     ),
     "sigmoid": RuleEntry(
@@ -113,7 +113,7 @@ ACTIVATIONS = {
             "typical": normal(5, 7),
             "one_row": normal(1, 3),
             "zero": lambda key: jnp.zeros((2, 3)),
-            "saturated": normal(3, 2, scale=30.0),
+            "saturated": normal(5, 7, scale=30.0),
         },
     ),
     "softmax": RuleEntry(

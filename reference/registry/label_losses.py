@@ -30,7 +30,7 @@ LABEL_LOSSES = {
             "one_row": judged(1, 3),
             "leading_axes": judged(2, 3, 5),
             "vector": judged(3),
-            "near_zero": judged(3, 5, scale=30.0),
+            "near_zero": judged(5, 7, scale=30.0),
         },
     ),
     "cross_entropy_sum": LossEntry(cross_entropy("sum"), {"typical": judged(5, 7)}),
@@ -39,7 +39,7 @@ LABEL_LOSSES = {
         {
             "typical": two_classes(5, 3),
             "one": two_classes(1),
-            "soft": two_classes(7, soft=True),
+            "soft": two_classes(5, 3, soft=True),
             "certain": right_and_certain,
         },
     ),
@@ -53,7 +53,7 @@ LABEL_LOSSES = {
             "one": binary(1),
             "soft": given([[0.3, -2.0], [5.0, 0.0]], [[0.2, 0.9], [0.5, 0.0]]),
             "zero": given([0.0, 0.0], [0.0, 1.0]),
-            "large": binary(7, scale=1e4),
+            "large": binary(5, 3, scale=1e4),
         },
     ),
     "logistic_loss_on_logits_sum": LossEntry(
@@ -65,12 +65,12 @@ LABEL_LOSSES = {
             "typical": binary(5, 3),
             "one": binary(1),
             "zero": given([0.0, 0.0], [0.0, 1.0]),
-            "large": binary(7, scale=1e4),
+            "large": binary(5, 3, scale=1e4),
         },
     ),
     "focal_sum": LossEntry(
         focal("sum", gamma=0.5),
-        {"typical": binary(5, 3), "large": binary(7, scale=1e4)},
+        {"typical": binary(5, 3), "large": binary(5, 3, scale=1e4)},
     ),
     "hinge": LossEntry(
         hinge(),
@@ -119,7 +119,7 @@ LABEL_LOSSES = {
             "leading_axes": labelled(2, 3, 5),
             "vector": labelled(3),
             "tie": lambda key: (jnp.zeros((2, 3)), jnp.array([0, 2])),
-            "large": labelled(5, 3, scale=1e4),
+            "large": labelled(5, 7, scale=1e4),
             "soft": soft(5, 7),
             "soft_with_zeros": soft(5, 7, zeros=True, scale=30.0),
         },
@@ -138,7 +138,7 @@ LABEL_LOSSES = {
             ),
             {
                 "typical": labelled(7, 5, ignored=-100),
-                "none_ignored": labelled(3, 5),
+                "none_ignored": labelled(7, 5),
                 "leading_axes": labelled(2, 3, 5, ignored=-100),
                 "large": labelled(7, 5, ignored=-100, scale=100.0),
             },
@@ -149,6 +149,6 @@ LABEL_LOSSES = {
         softmax_cross_entropy(
             label_smoothing=0.1, class_weights=(0.5, 2.0, 0.0, 1.5, 0.7), z_loss=0.01
         ),
-        {"typical": soft(7, 5), "with_zeros": soft(3, 5, zeros=True)},
+        {"typical": soft(7, 5), "with_zeros": soft(7, 5, zeros=True)},
     ),
 }

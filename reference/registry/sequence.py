@@ -129,7 +129,10 @@ SEQUENCE = {
     "lstm": RuleEntry(lstm(3, 2), recurrent_inputs(3, LSTMState(2, 2))),
     "bidirectional": RuleEntry(
         bidirectional(lstm(3, 2), gru(3, 5)),
-        recurrent_inputs(3, BidirectionalPair(LSTMState(2, 2), 5)),
+        {
+            "typical": recurrent(3, 5, 3, BidirectionalPair(LSTMState(2, 2), 5)),
+            "unequal_lengths": recurrent(5, 7, 3, lengths=[7, 3, 1, 0, 5]),
+        },
     ),
     "attention": RuleEntry(
         attention(),
@@ -141,7 +144,6 @@ SEQUENCE = {
             "all_masked_row": attended(*HEADS, mask=random_mask(2, 3, 5, 11)),
             "mask_of_all_heads": attended(*HEADS, mask=random_mask(1, 1, 5, 11)),
             "one_query": attended((1, 1, 1, 2), (1, 3, 1, 2), (1, 3, 1, 2)),
-            "one_key": attended((1, 3, 1, 2), (1, 1, 1, 2), (1, 1, 1, 5)),
             "large_logits": attended(*HEADS, scale=10.0),
             "equal_keys": lambda key: AttentionInput(
                 jax.random.normal(key, HEADS[0]),
@@ -159,7 +161,6 @@ SEQUENCE = {
             "padding": attended(
                 *HEADS, mask=lambda key: padding_mask(jnp.array([11, 2]), 11)
             ),
-            "one_step": attended((2, 1, 3, 7), (2, 1, 3, 7), (2, 1, 3, 7)),
         },
     ),
     "grouped_query_attention": RuleEntry(
@@ -174,7 +175,7 @@ SEQUENCE = {
         {
             "cross": attended(*ROWS),
             "all_masked_row": attended(*ROWS, mask=random_mask(2, 3, 5, 7)),
-            "one_row": attended((1, 1, 12), (1, 1, 12), (1, 1, 12)),
+            "one_row": attended((1, 1, 12), (1, 3, 12), (1, 3, 12)),
         },
     ),
     "multi_head_causal_grouped_rotary": RuleEntry(

@@ -86,7 +86,7 @@ CONVOLUTIONS = {
             "typical": normal(2, 7, 11, 3),
             "one_example": normal(1, 5, 7, 3),
             "one_place": normal(2, 1, 1, 3),
-            "large": normal(2, 5, 5, 3, scale=1e4),
+            "large": normal(2, 7, 11, 3, scale=1e4),
         },
     ),
     "convolution_1d": RuleEntry(
@@ -128,7 +128,7 @@ CONVOLUTIONS = {
             "typical": normal(2, 5, 3, 3),
             "one_example": normal(1, 2, 7, 3),
             "one_place": normal(2, 1, 1, 3),
-            "large": normal(2, 3, 2, 3, scale=1e4),
+            "large": normal(2, 5, 3, 3, scale=1e4),
         },
     ),
     "transposed_convolution_1d": RuleEntry(
@@ -148,9 +148,9 @@ CONVOLUTIONS = {
 POOL_INPUTS = {
     "typical": normal(2, 7, 11, 3),
     "one_example": normal(1, 5, 7, 1),
-    "ties": ties(2, 7, 5, 2),
-    "constant": lambda key: jnp.full((1, 5, 7, 2), 0.5),
-    "large": normal(2, 5, 7, 2, scale=1e4),
+    "ties": ties(2, 7, 11, 3),
+    "constant": lambda key: jnp.full((2, 7, 11, 3), 0.5),
+    "large": normal(2, 7, 11, 3, scale=1e4),
 }
 
 POOLS = {
@@ -160,15 +160,15 @@ POOLS = {
     ),
     "max_pool_same": RuleEntry(
         max_pool((3, 2), stride=2, padding="SAME"),
-        {"typical": normal(2, 7, 11, 3), "ties": ties(2, 7, 5, 2)},
+        {"typical": normal(2, 7, 11, 3), "ties": ties(2, 7, 11, 3)},
     ),
     "max_pool_stride_beyond_window": RuleEntry(
         max_pool((2,), stride=3),
-        {"typical": normal(2, 11, 3), "ties": ties(2, 7, 3)},
+        {"typical": normal(2, 11, 3), "ties": ties(2, 11, 3)},
     ),
     "average_pool": RuleEntry(
         average_pool((2, 2)),
-        {"typical": normal(2, 7, 11, 3), "large": normal(1, 5, 7, 2, scale=1e4)},
+        {"typical": normal(2, 7, 11, 3), "large": normal(2, 7, 11, 3, scale=1e4)},
     ),
     "average_pool_overlapping": RuleEntry(
         average_pool((3, 3), stride=(2, 1), padding=((1, 2), (0, 1))),
@@ -186,7 +186,7 @@ POOLS = {
         {
             "typical": normal(2, 5, 7, 3),
             "one_axis": normal(3, 7, 2),
-            "ties": ties(2, 3, 5, 2),
+            "ties": ties(2, 5, 7, 3),
             "one_place": normal(2, 1, 1, 3),
         },
     ),
@@ -196,7 +196,7 @@ POOLS = {
             "typical": normal(2, 5, 7, 3),
             "one_axis": normal(3, 7, 2),
             "one_place": normal(2, 1, 1, 3),
-            "large": normal(2, 3, 5, 2, scale=1e4),
+            "large": normal(2, 5, 7, 3, scale=1e4),
         },
     ),
 }
@@ -221,7 +221,7 @@ SHAPES = {
             "typical": normal(2, 5, 3, 2),
             "one_place": normal(1, 1, 1, 3),
             "one_row": normal(1, 1, 7, 2),
-            "large": normal(2, 3, 2, 1, scale=1e4),
+            "large": normal(2, 5, 3, 2, scale=1e4),
         },
     ),
 }
@@ -304,7 +304,7 @@ NORMS = {
             "one_row": normal(1, 5),
             "leading_axes": normal(2, 3, 5),
             "vector": normal(5),
-            "large": normal(3, 5, scale=1e4),
+            "large": normal(7, 5, scale=1e4),
         },
     ),
 }
