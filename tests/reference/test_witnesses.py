@@ -78,16 +78,16 @@ def test_the_end_of_the_domain_is_learnt(floor, verdict):
 
 @pytest.mark.parametrize("factor, verdict", [(1, Verdict.KINK), (2, WRONG)])
 def test_beside_a_kink_the_check_is_made_again(factor, verdict):
-    """relu(x - 5), its slope wrong by a factor on (5, 5.02), where no draw falls."""
+    """relu(x - 3), its slope wrong by a factor on (3, 3.02), where no draw falls."""
 
     def backward(x, dy):
-        near = (x > 5) & (x < 5.02)
-        return (jnp.where(x >= 5, dy, 0) * jnp.where(near, factor, 1),)
+        near = (x > 3) & (x < 3.02)
+        return (jnp.where(x >= 3, dy, 0) * jnp.where(near, factor, 1),)
 
     def forward(x):
-        return jnp.where(x > 5, x - 5, 0), x
+        return jnp.where(x > 3, x - 3, 0), x
 
-    report = check_vjp(forward, backward, np.array([5.0, 2.0, 7.0]))
+    report = check_vjp(forward, backward, np.array([3.0, 2.0, 7.0]))
     assert report.verdict is verdict
     if verdict is WRONG:
         assert "beside the kink" in report.leaves["args[0]"].sentence
