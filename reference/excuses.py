@@ -18,7 +18,7 @@ from reference.numeric import (
     judge_difference,
 )
 from reference.points import Point
-from reference.probe import Probe, Trial, lift
+from reference.probe import Probe, Trial, is_finite, lift
 from reference.subgradient import subgradient_verdict
 from reference.verdict import Verdict
 
@@ -110,15 +110,15 @@ def by_kink(probe, trial: Trial, i: int, hand, truth) -> Excuse | None:
     return None
 
 
-def point_beside(probe: Probe, trial: Trial) -> Point | None:
-    """The trial's point with the coordinates that lie on a kink moved off it.
+def points_beside(probe: Probe, trial: Trial) -> list[Point]:
+    """The trial's point with the coordinates on a kink moved off it, to both sides.
 
     A coordinate lies on a kink where the true gradient jumps on a step of 1e-9.
     """
     group = [k for k, is_judged in enumerate(probe.problem.is_judged) if is_judged]
     live = lift(trial.point.live)
     if sum(live[k].size for k in group) > LARGEST or any(map(np.iscomplexobj, live)):
-        return None
+        return []
     gradient, rng = gradient_in(probe, trial, group), np.random.default_rng(probe.seed)
 
     def is_kinky(x: np.ndarray) -> np.ndarray:
@@ -126,14 +126,16 @@ def point_beside(probe: Probe, trial: Trial) -> Point | None:
         ahead, behind = gradient(x + step), gradient(x - step)
         return abs(ahead - behind) > JUMP * rms(ahead)
 
-    x = dodge(flat([live[k] for k in group]), is_kinky, rng=rng)
-    if x is None:
-        return None
-    moved = list(trial.point.live)
+    here = flat([live[k] for k in group])
+    moved = dodge(here, is_kinky, rng=rng)
     ends = np.cumsum([live[k].size for k in group])[:-1]
-    for k, part in zip(group, np.split(x, ends)):
-        moved[k] = part.reshape(live[k].shape).astype(moved[k].dtype)
-    return Point("beside the kink", moved, trial.point.rest)
+    points = []
+    for x in () if moved is None else (moved, 2 * here - moved):
+        leaves = list(trial.point.live)
+        for k, part in zip(group, np.split(x, ends)):
+            leaves[k] = part.reshape(live[k].shape).astype(leaves[k].dtype)
+        points.append(Point("beside the kink", leaves, trial.point.rest))
+    return [point for point in points if is_finite(probe, point)]
 
 
 def flat(leaves: list[np.ndarray]) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 
 from reference.compare import Comparison, rms
 from reference.cotangents import Cotangent, generator, normal
-from reference.excuses import excuse, forward_entry, point_beside
+from reference.excuses import excuse, forward_entry, points_beside
 from reference.oracle import oracle_for
 from reference.points import Point
 from reference.probe import Probe, Trial, given_trials, lift, nearby_trials
@@ -55,8 +55,8 @@ def judge_math(probe: Probe, given: Point, linear: bool) -> tuple[list[Findings]
         record(leaf, [t.comparisons[i] for t in home])
         settle(probe, leaf, i, home, notes)
     if any(leaf.verdict is Verdict.KINK for _, leaf in judged):
-        beside = point_beside(probe, home[-1])
-        away += [] if beside is None else [probe.trial(beside, home[-1].cotangent)]
+        beside = points_beside(probe, home[-1])
+        away += [probe.trial(point, home[-1].cotangent) for point in beside]
     for i, leaf in judged:
         if undecided(leaf):
             settle(probe, leaf, i, away, notes)
@@ -176,9 +176,9 @@ def settle(probe, leaf: Findings, i: int, trials: list[Trial], notes: list) -> N
 
 def one_a_point(trials: list[Trial]) -> list[Trial]:
     """The first trial of each point."""
-    first: dict[str, Trial] = {}
+    first: dict[int, Trial] = {}
     for t in trials:
-        first.setdefault(t.point.kind, t)
+        first.setdefault(id(t.point), t)
     return list(first.values())
 
 
