@@ -43,6 +43,7 @@ from reference.replay import (
     overwrites,
     random_signs,
     replay,
+    wants_symmetry,
 )
 
 
@@ -93,6 +94,7 @@ class Oracle:
         self.customs = custom_derivatives(self._primal_jaxpr)
         self.special = compared_integers(self._primal_jaxpr)
         self.overwrites = overwrites(self._primal_jaxpr)
+        self.wants_symmetry = wants_symmetry(self._primal_jaxpr)
         try:
             hand_jaxpr = jax.make_jaxpr(functions.hand)(*examples)
             self.eager = False

@@ -3,8 +3,9 @@
 A term of a derivative can vanish at the given arguments: at bias 0, scale 1, batch 1,
 without ties, without repeated indices. So the check moves, and moves with care, because
 a rule may be right on its domain alone: a leaf that looks like a mask stays one,
-probabilities stay probabilities, a symmetric matrix stays symmetric, zeros stay zero
-(unless all are), signs stay. Points at which the forward is not finite are dropped.
+probabilities stay probabilities, a symmetric matrix stays symmetric but for one point,
+zeros stay zero (unless all are), signs stay. Where the forward is not finite, the last
+finite point on the way there is taken.
 
 All values are rounded to the working dtype, so that every precision sees the same.
 """
@@ -30,7 +31,9 @@ def nearby_points(
     problem: Problem,
     rng: np.random.Generator,
     special: list[int],
+    *,
     repeats: bool,
+    symmetric: bool,
 ) -> Iterator[Point]:
     """The situations of `MOVES`, each applied to every leaf that allows it.
 
@@ -41,6 +44,7 @@ def nearby_points(
             that a loss ignores.
         repeats: Whether an index may occur twice; where the forward overwrites entries,
             the order of two equal indices is nobody's promise.
+        symmetric: Whether the forward is defined for symmetric matrices alone.
     """
     for kind, (live_move, rest_move) in MOVES.items():
         rest_move = rest_move if repeats else "permute"
@@ -52,6 +56,9 @@ def nearby_points(
     point = Point("equal rows", equal_rows(problem.live), problem.rest)
     if differs(point, problem):
         yield point
+    if not symmetric and any(kind_of(v) == "symmetric" for v in problem.live):
+        live = [np.asarray(lopsided(v, kind_of(v), rng)) for v in problem.live]
+        yield Point("matrices not symmetric", live, problem.rest)
 
 
 def differs(point: Point, problem: Problem) -> bool:
@@ -111,6 +118,11 @@ def jitter(v: Values, kind: str, rng: np.random.Generator) -> Values:
     if kind == "simplex":
         x = x / x.sum(-1, keepdims=True)
     return np.asarray(x.astype(v.dtype))
+
+
+def lopsided(v: Values, kind: str, rng: np.random.Generator) -> Values:
+    """Symmetric leaves made generic."""
+    return jitter(v, "generic" if kind == "symmetric" else kind, rng)
 
 
 def resigned(v: Values, kind: str, rng: np.random.Generator) -> Values:

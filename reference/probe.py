@@ -111,7 +111,11 @@ def nearby_trials(probe: Probe) -> Iterator[Trial]:
     large = sum(v.size for v in probe.problem.live) > LARGE
     most = min(probe.points, 3) if large else probe.points
     points = nearby_points(
-        probe.problem, rng, probe.oracle.special, not probe.oracle.overwrites
+        probe.problem,
+        rng,
+        probe.oracle.special,
+        repeats=not probe.oracle.overwrites,
+        symmetric=probe.oracle.wants_symmetry,
     )
     for i, point in enumerate(points):
         if i >= most:

@@ -330,6 +330,15 @@ def overwrites(jaxpr) -> bool:
     return any(eqn.primitive.name == "scatter" for eqn in equations(jaxpr))
 
 
+def wants_symmetry(jaxpr) -> bool:
+    """Whether a function holds a factorisation that is defined for symmetric matrices.
+
+    JAX takes what it calls with any other to be symmetrised first, by itself or by the
+    caller.
+    """
+    return any(eqn.primitive.name in ("cholesky", "eigh") for eqn in equations(jaxpr))
+
+
 def compared_integers(jaxpr) -> list[int]:
     """Integers that a function compares something with for equality."""
     found = {}

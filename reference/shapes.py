@@ -1,9 +1,10 @@
 """Other shapes: a backward may be right at one batch size and wrong at the next.
 
 Axes that have one length in several leaves mostly belong together, so a length is cut
-everywhere at once, to 1, where broadcasting hides a missing sum. Axes of
-length 1 are grown to 3, where a factor 1/N that is missing shows. Where a leaf is
-square, transposing goes unseen; then the axes of that length are cut in every
+everywhere at once: to 1, where broadcasting hides a missing sum, and all lengths at
+once by one, where what was written for half of an even length shows.
+Axes of length 1 are grown to 3, where a factor 1/N that is missing shows. Where a leaf
+is square, transposing goes unseen; then the axes of that length are cut in every
 combination until the forward accepts one that makes the leaf oblong.
 
 A cut counts only if the forward runs at it and returns finite floats. A backward that
@@ -22,8 +23,11 @@ from reference.problem import Problem, flatten, is_inexact, is_key
 Axis = tuple[int, int]  # The leaf's place among all leaves, and the axis.
 
 
-def cuts(problem: Problem, most: int = 3) -> Iterator[tuple[str, Problem]]:
-    """At most `most` smaller problems that the forward accepts, with what was cut."""
+def cuts(problem: Problem, most: int = 2) -> Iterator[tuple[str, Problem]]:
+    """At most `most` + 1 other problems that the forward accepts, with what was cut."""
+    shorter = shortened(problem)
+    if shorter is not None:
+        yield "every axis shortened by one", shorter
     count = 0
     for name, axes, length in candidates(problem):
         smaller = cut(problem, axes, length)
@@ -32,6 +36,16 @@ def cuts(problem: Problem, most: int = 3) -> Iterator[tuple[str, Problem]]:
             count += 1
         if count == most:
             return
+
+
+def shortened(problem: Problem) -> Problem | None:
+    """The problem with every length above 2 shortened by one, where that is allowed."""
+    found = None
+    for n in sorted(axes_by_length(problem)):
+        axes = axes_by_length(found or problem).get(n, []) if n > 2 else []
+        smaller = cut(found or problem, axes, n - 1) if axes else None
+        found = smaller or found
+    return found
 
 
 def candidates(problem: Problem) -> Iterator[tuple[str, list[Axis], int]]:

@@ -93,15 +93,8 @@ def print_verdicts(console: Console, every_input: bool) -> list[str]:
                 if leaf.verdict not in (Verdict.RIGHT, Verdict.KINK):
                     wrong.append(f"{name} {leaf.name}")
     console.print(table)
-    console.print(
-        "error: the largest over "
-        + (
-            "the rule's inputs"
-            if every_input
-            else "the rule's typical input and nearby"
-        )
-        + ", in units of the noise of float64"
-    )
+    where = "all inputs" if every_input else "the typical input"
+    console.print(f"error: the largest over {where}, in units of the noise of float64")
     return wrong
 
 
