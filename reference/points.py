@@ -210,7 +210,9 @@ def move_rest(v, move: str, rng, problem: Problem, special: list[int]):
     elif move == "draw":
         moved = rng.choice(v.ravel(), v.shape)
     elif move == "range":
-        moved = rng.integers(min(v.min(), 0), v.max() + 1, v.shape).astype(v.dtype)
+        # Where all are negative, none is an index yet, as in a loss that ignores them.
+        low, high = (min(v.min(), 0), v.max()) if v.max() >= 0 else (0, 1)
+        moved = rng.integers(low, high + 1, v.shape).astype(v.dtype)
     elif move == "special":
         values = rng.choice(np.array(special or v.ravel()), v.shape)
         moved = np.where(rng.random(v.shape) < 0.4, values, v).astype(v.dtype)
