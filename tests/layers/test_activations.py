@@ -2,7 +2,6 @@
 
 import math
 import zlib
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +20,9 @@ from purefw.layers.logsumexp import logsumexp
 from purefw.layers.prelu import PReLUParams, prelu
 from purefw.layers.sparsemax import sparsemax
 from purefw.layers.swiglu import swiglu
-from reference import check_rule
 from reference.baselines.activations import ACTIVATION_FORMS
 from reference.registry.activations import ACTIVATIONS
-from reference.verdict import Verdict
+from tests.refute import refuted
 
 OURS = [name for name in ACTIVATION_FORMS if name not in ("relu", "tanh")]
 NOT_ENTRYWISE = {"prelu_of_each", "glu", "swiglu", "geglu"}
@@ -203,10 +201,9 @@ def test_every_rule_has_a_mutant():
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_verifier_rejects_the_mutant(name):
+def test_the_mutant_is_refuted(name):
     params, x, _ = drawn(name, "typical", "float64")
-    mutant = replace(ACTIVATIONS[name].rule, backward=MUTANTS[name])
-    assert check_rule(mutant, x, params=params).verdict is Verdict.WRONG
+    assert refuted(ACTIVATIONS[name].rule, x, MUTANTS[name], params=params)
 
 
 @pytest.mark.parametrize(
