@@ -8,7 +8,7 @@ from flax import linen
 
 from purefw.layers.batch_norm import BatchNormParams, batch_norm, update_running
 from purefw.layers.group_norm import group_norm
-from purefw.layers.instance_norm import InstanceNormParams, instance_norm
+from purefw.layers.instance_norm import instance_norm
 from purefw.layers.layer_norm import layer_norm
 from purefw.layers.rms_norm import rms_norm
 from tests.layers.others import (
@@ -259,7 +259,7 @@ def test_one_entry_a_channel_teaches_nothing(keys):
 
 def test_the_extremes_of_group_norm_are_other_norms(keys):
     params, x, _ = drawn(group_norm(4, 4), keys, *SHAPE)
-    theirs = instance_norm(4).apply(InstanceNormParams(*params), x)
+    theirs = instance_norm(4).apply(params, x)
     same(group_norm(4, 4).apply(params, x), theirs)
     ones = params._replace(scale=jnp.ones(4), bias=jnp.zeros(4))
     flat = layer_norm(40)
