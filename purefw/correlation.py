@@ -43,12 +43,27 @@ what `batch_group_count` of lax means.
 """
 
 import string
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
 from purefw.windows import Windows
+
+
+class Kernel(NamedTuple):
+    """The parameters; `bias` is None for a layer without one."""
+
+    weight: Float[Array, "*w i o"]
+    bias: Float[Array, " o"] | None
+
+
+class KernelResiduals(NamedTuple):
+    """What `backward` needs: the input and the parameters, no copies."""
+
+    x: Float[Array, "b *n c"]
+    params: Kernel
 
 
 def correlate(

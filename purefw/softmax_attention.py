@@ -74,6 +74,8 @@ class AttentionResiduals(NamedTuple):
 def padding_mask(lengths: Shaped[Array, " b"], steps: int) -> Bool[Array, "b 1 1 s"]:
     """The mask that hides keys at or beyond each sequence's length.
 
+    A length above `steps` hides nothing, one below 0 everything.
+
     Example:
         >>> padding_mask(jnp.array([1, 3]), 3)[:, 0, 0]
         Array([[ True, False, False],

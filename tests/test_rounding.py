@@ -202,14 +202,18 @@ def is_finite(tree):
     return all(bool(jnp.isfinite(v).all()) for v in floats(tree))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+# bfloat16 has the range of float32, so it overflows in the same places.
+EACH_RANGE = ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("dtype", EACH_RANGE)
 @pytest.mark.parametrize("name", first_of_each(RULES))
 def test_rule_is_finite_at_its_hard_inputs(name, dtype):
     draw, hand, _ = as_rule(name)
     assert not_finite(RULES[name].inputs, draw, hand, dtype) == []
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", EACH_RANGE)
 @pytest.mark.parametrize("name", first_of_each(LOSSES))
 def test_loss_is_finite_at_its_hard_inputs(name, dtype):
     draw, hand, _ = as_loss(name)

@@ -40,13 +40,14 @@ Reference: Dumoulin and Visin, "A guide to convolution arithmetic for deep learn
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from purefw.correlation import (
+    Kernel,
+    KernelResiduals,
     correlate,
     correlate_dweight,
     correlate_dx,
@@ -54,20 +55,6 @@ from purefw.correlation import (
 )
 from purefw.rule import Rule
 from purefw.windows import Windows, check_channels, make_windows
-
-
-class TransposedConvolutionParams(NamedTuple):
-    """The kernel; `bias` is None for a layer without one."""
-
-    weight: Float[Array, "*w i o"]
-    bias: Float[Array, " o"] | None
-
-
-class TransposedConvolutionResiduals(NamedTuple):
-    """What `backward` needs: the input and the parameters, no copies."""
-
-    x: Float[Array, "b *n i"]
-    params: TransposedConvolutionParams
 
 
 def transposed_convolution(
@@ -81,7 +68,7 @@ def transposed_convolution(
     dilation: int | tuple[int, ...] = 1,
     groups: int = 1,
     bias: bool = True,
-) -> Rule[TransposedConvolutionParams, TransposedConvolutionResiduals]:
+) -> Rule[Kernel, KernelResiduals]:
     """Enlarge x by the stride, over as many spatial axes as `window` has numbers.
 
     Args:
@@ -126,20 +113,20 @@ def transposed_convolution(
 
 def init(
     key: Key[Array, ""], *, shape: tuple[int, ...], stamps: int, bias: bool
-) -> TransposedConvolutionParams:
+) -> Kernel:
     """Weight N(0, 1/n), n the most products that make one entry of y; bias zero."""
     weight = jax.random.normal(key, shape) / (shape[-2] * stamps) ** 0.5
-    return TransposedConvolutionParams(weight, jnp.zeros(shape[-1]) if bias else None)
+    return Kernel(weight, jnp.zeros(shape[-1]) if bias else None)
 
 
 def forward(
-    params: TransposedConvolutionParams,
+    params: Kernel,
     x: Float[Array, "b *n i"],
     *,
     windows: Windows,
     groups: int,
     extra: tuple[int, ...],
-) -> tuple[Float[Array, "b *m o"], TransposedConvolutionResiduals]:
+) -> tuple[Float[Array, "b *m o"], KernelResiduals]:
     """Equation (1)."""
     weight, bias = params
     _check(x, windows, groups * weight.shape[-2])
@@ -147,22 +134,22 @@ def forward(
     y = correlate_dx(exchange(weight, groups), x, lengths, windows, groups)  # (1)
     if bias is not None:
         y = y + jnp.broadcast_to(bias, y.shape)  # (1)
-    return y, TransposedConvolutionResiduals(x, params)
+    return y, KernelResiduals(x, params)
 
 
 def backward(
-    residuals: TransposedConvolutionResiduals,
+    residuals: KernelResiduals,
     dy: Float[Array, "b *m o"],
     *,
     windows: Windows,
     groups: int,
-) -> tuple[TransposedConvolutionParams, Float[Array, "b *n i"]]:
+) -> tuple[Kernel, Float[Array, "b *n i"]]:
     """Equations (2) to (4)."""
     x, (weight, bias) = residuals
     dx = correlate(dy, exchange(weight, groups), windows, groups)  # (2)
     dweight = exchange(correlate_dweight(dy, x, windows, groups), groups)  # (3)
     dbias = None if bias is None else jnp.sum(dy, axis=range(dy.ndim - 1))  # (4)
-    return TransposedConvolutionParams(dweight, dbias), dx
+    return Kernel(dweight, dbias), dx
 
 
 def _extra(output_padding: int | tuple[int, ...], windows: Windows) -> tuple[int, ...]:

@@ -324,3 +324,21 @@ def test_running_statistics_of_sixteen_bits_stay_so(keys):
     y, residuals = rule.forward(params, x)
     updated = update_running(params, residuals, 0.9)
     assert {v.dtype for v in (y, rule.apply(params, x), *updated)} == {x.dtype}
+
+
+def test_examples_do_not_mix_in_group_norm(keys):
+    rule, _ = CASES["group_norm"]
+    params, x, dy = drawn(rule, keys, *SHAPE)
+    y, residuals = rule.forward(params, x)
+    alone, of_alone = rule.forward(params, x[1:2])
+    same(y[1:2], alone)
+    dx = rule.backward(residuals, dy)[1]
+    same(dx[1:2], rule.backward(of_alone, dy[1:2])[1])
+
+
+def test_rms_norm_is_odd_and_its_rows_of_dx_do_not_sum_to_zero(keys):
+    rule, _ = CASES["rms_norm"]
+    params, x, dy = drawn(rule, keys, *SHAPE)
+    y, residuals = rule.forward(params, x)
+    assert (rule.forward(params, -x)[0] == -y).all()
+    assert abs(rule.backward(residuals, dy)[1].sum(-1)).min() > 1e-3

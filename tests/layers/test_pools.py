@@ -229,3 +229,14 @@ def test_residuals_of_a_max_pool_do_not_hold_x(keys):
     _, residuals = max_pool((2, 2)).forward((), jnp.ones((1, 4, 6, 3)))
     (winner,) = jax.tree.leaves(residuals)
     assert (winner.shape, winner.dtype) == ((1, 2, 3, 3), np.dtype("int32"))
+
+
+@pytest.mark.parametrize("pool", [global_max_pool, global_average_pool])
+def test_a_channel_hands_on_all_of_dy_and_has_no_order(pool, keys):
+    rule = pool()
+    _, x, dy = drawn(rule, keys, 2, 5, 7, 3)
+    y, residuals = rule.forward((), x)
+    same(rule.backward(residuals, dy)[1].sum((1, 2)), dy)
+    order = jax.random.permutation(next(keys), 35)
+    mixed = x.reshape(2, 35, 3)[:, order].reshape(x.shape)
+    same(rule.apply((), mixed), y)

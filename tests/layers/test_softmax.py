@@ -76,3 +76,8 @@ def test_no_class_is_refused():
     )
     with pytest.raises(ValueError, match=message):
         softmax().forward((), jnp.zeros((3, 0)))
+
+
+def test_adding_a_constant_to_a_row_of_dp_changes_nothing(keys):
+    z, dp = jnp.round(8 * jax.random.normal(next(keys), (2, 5, 7)))
+    np.testing.assert_array_equal(_both(z, dp + 1024)[1], _both(z, dp)[1])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from purefw.correlation import exchange
-from purefw.layers.convolution import ConvolutionParams, convolution
+from purefw.correlation import Kernel, exchange
+from purefw.layers.convolution import convolution
 from purefw.layers.transposed_convolution import transposed_convolution
 from tests.layers.others import (
     channels_first,
@@ -98,7 +98,7 @@ def test_it_is_the_transpose_of_a_convolution(padding, keys):
     params, x, dy = drawn(rule, keys, 2, 4, 5, 3)
     back = convolution(2, 3, (3, 4), **options)
     weight = jnp.swapaxes(params.weight, -1, -2)
-    returned = back.apply(ConvolutionParams(weight, None), dy)
+    returned = back.apply(Kernel(weight, None), dy)
     same(jnp.vdot(rule.apply(params, x), dy), jnp.vdot(x, returned))
 
 
