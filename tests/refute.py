@@ -1,9 +1,12 @@
-"""What tests share: a backward broken on purpose, and where the truth refutes it.
+"""What tests share: rules compiled, rules broken on purpose, and what refutes them.
 
-This is the lightest judge that there is, one random cotangent in float64 against
+`refuted` is the lightest judge that there is, one random cotangent in float64 against
 jax.vjp: it shows that a mistake is visible at all. The verifier itself is tested on
 whole collections of mistakes in tests/reference and tests/zoo.
 """
+
+from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -81,11 +84,16 @@ def apart(cotangents: dict, truth: dict) -> set[str]:
     return {name for name in truth if far(name)}
 
 
+@partial(jax.jit, static_argnums=0)
 def pull(rule: Rule, params, x, dy):
     """(dparams, dx) of the rule at a point."""
-    return jax.jit(lambda p, x, dy: rule.backward(rule.forward(p, x)[1], dy))(
-        params, x, dy
-    )
+    return rule.backward(rule.forward(params, x)[1], dy)
+
+
+def compiled(rule: Rule) -> Rule:
+    """The rule as one program each way: op by op, every test would compile anew."""
+    forward, backward = jax.jit(rule.forward), jax.jit(rule.backward)
+    return replace(rule, forward=forward, backward=backward)
 
 
 def random_params(rule: Rule, key, scale=0.5):

@@ -7,9 +7,9 @@ import pytest
 
 from purefw.layers.attention import attention
 from purefw.softmax_attention import AttentionInput, padding_mask
-from tests.refute import pull, refuted
+from tests.refute import compiled, pull, refuted
 
-PLAIN, CAUSAL = attention(), attention(causal=True)
+PLAIN, CAUSAL = compiled(attention()), compiled(attention(causal=True))
 
 
 def drawn(keys, heads=3, key_heads=3, mask=None, steps=(5, 7)):

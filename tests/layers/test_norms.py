@@ -20,16 +20,16 @@ from tests.layers.others import (
     torch,
     torch_dx,
 )
-from tests.refute import refuted
+from tests.refute import compiled, refuted
 
 EPS = 0.1
 SHAPE = (3, 5, 2, 4)
 CASES = {  # rule, the axes of one set once x has shape VIEWS
-    "layer_norm": (layer_norm(4, eps=EPS), (3,)),
-    "batch_norm": (batch_norm(4, eps=EPS), (0, 1, 2)),
-    "group_norm": (group_norm(4, 2, eps=EPS), (1, 2, 4)),
-    "instance_norm": (instance_norm(4, eps=EPS), (1, 2)),
-    "rms_norm": (rms_norm(4, eps=EPS), (3,)),
+    "layer_norm": (compiled(layer_norm(4, eps=EPS)), (3,)),
+    "batch_norm": (compiled(batch_norm(4, eps=EPS)), (0, 1, 2)),
+    "group_norm": (compiled(group_norm(4, 2, eps=EPS)), (1, 2, 4)),
+    "instance_norm": (compiled(instance_norm(4, eps=EPS)), (1, 2)),
+    "rms_norm": (compiled(rms_norm(4, eps=EPS)), (3,)),
 }
 VIEWS = {"group_norm": (3, 5, 2, 2, 2)}
 CENTRED = [name for name in CASES if name != "rms_norm"]
