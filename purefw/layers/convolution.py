@@ -32,29 +32,25 @@ Reference: Dumoulin and Visin, "A guide to convolution arithmetic for deep learn
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from purefw.correlation import correlate, correlate_dweight, correlate_dx
+from purefw.correlation import (
+    Kernel,
+    KernelResiduals,
+    correlate,
+    correlate_dweight,
+    correlate_dx,
+)
 from purefw.rule import Rule
-from purefw.windows import Windows, check_windows_fit, make_windows
-
-
-class ConvolutionParams(NamedTuple):
-    """The kernel; `bias` is None for a layer without one."""
-
-    weight: Float[Array, "*w i o"]
-    bias: Float[Array, " o"] | None
-
-
-class ConvolutionResiduals(NamedTuple):
-    """What `backward` needs: the input and the parameters, no copies."""
-
-    x: Float[Array, "b *n c"]
-    params: ConvolutionParams
+from purefw.windows import (
+    Windows,
+    check_channels,
+    check_windows_fit,
+    make_windows,
+)
 
 
 def convolution(
@@ -67,7 +63,7 @@ def convolution(
     dilation: int | tuple[int, ...] = 1,
     groups: int = 1,
     bias: bool = True,
-) -> Rule[ConvolutionParams, ConvolutionResiduals]:
+) -> Rule[Kernel, KernelResiduals]:
     """Convolve over as many spatial axes as `window` has numbers.
 
     Args:
@@ -95,14 +91,7 @@ def convolution(
         >>> rule.apply(params, jnp.ones((1, 5, 7, 3))).shape
         (1, 3, 4, 8)
     """
-    for name, n in (("n_in", n_in), ("n_out", n_out), ("groups", groups)):
-        if n < 1:
-            raise ValueError(f"convolution: {name} must be at least 1, got {n}")
-    if n_in % groups or n_out % groups:
-        raise ValueError(
-            f"convolution: groups must divide the channels {n_in} and {n_out}, "
-            f"got {groups}"
-        )
+    check_channels("convolution", n_in, n_out, groups)
     windows = make_windows("convolution", window, stride, padding, dilation)
     shape = (*windows.size, n_in // groups, n_out)
     return Rule(
@@ -113,41 +102,39 @@ def convolution(
     )
 
 
-def init(
-    key: Key[Array, ""], *, shape: tuple[int, ...], bias: bool
-) -> ConvolutionParams:
+def init(key: Key[Array, ""], *, shape: tuple[int, ...], bias: bool) -> Kernel:
     """Weight N(0, 1/n), n the numbers that make one entry of y; bias zero."""
     n = math.prod(shape[:-1])
     weight = jax.random.normal(key, shape) / n**0.5
-    return ConvolutionParams(weight, jnp.zeros(shape[-1]) if bias else None)
+    return Kernel(weight, jnp.zeros(shape[-1]) if bias else None)
 
 
 def forward(
-    params: ConvolutionParams,
+    params: Kernel,
     x: Float[Array, "b *n c"],
     *,
     windows: Windows,
     groups: int,
-) -> tuple[Float[Array, "b *m o"], ConvolutionResiduals]:
+) -> tuple[Float[Array, "b *m o"], KernelResiduals]:
     """Equation (1)."""
     weight, bias = params
     check_windows_fit("convolution", windows, x, groups * weight.shape[-2])
     y = correlate(x, weight, windows, groups)  # (1)
     if bias is not None:
         y = y + jnp.broadcast_to(bias, y.shape)  # (1)
-    return y, ConvolutionResiduals(x, params)
+    return y, KernelResiduals(x, params)
 
 
 def backward(
-    residuals: ConvolutionResiduals,
+    residuals: KernelResiduals,
     dy: Float[Array, "b *m o"],
     *,
     windows: Windows,
     groups: int,
-) -> tuple[ConvolutionParams, Float[Array, "b *n c"]]:
+) -> tuple[Kernel, Float[Array, "b *n c"]]:
     """Equations (2) to (4)."""
     x, (weight, bias) = residuals
     dx = correlate_dx(weight, dy, x.shape[1:-1], windows, groups)  # (2)
     dweight = correlate_dweight(x, dy, windows, groups)  # (3)
     dbias = None if bias is None else jnp.sum(dy, axis=range(dy.ndim - 1))  # (4)
-    return ConvolutionParams(dweight, dbias), dx
+    return Kernel(dweight, dbias), dx

@@ -11,7 +11,8 @@ Limits: this form breaks down where a probability underflows: at p_{b,y_b} = 0 t
 is +inf and the gradient -inf at the label, and a softmax before it turns that into NaN
 (0 · inf). softmax_cross_entropy does both steps at once and does not.
 The rows of p are not normalised here and need not sum to 1: only the label's entry
-counts.
+counts. Below 0 that makes the loss NaN; above 1 it is not refused, as data alone tell
+it.
 A label outside [0, n) gives NaN, in the loss and in its row of the gradient.
 """
 

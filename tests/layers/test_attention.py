@@ -7,9 +7,9 @@ import pytest
 
 from purefw.layers.attention import attention
 from purefw.softmax_attention import AttentionInput, padding_mask
-from tests.refute import pull, refuted
+from tests.refute import compiled, pull, refuted
 
-PLAIN, CAUSAL = attention(), attention(causal=True)
+PLAIN, CAUSAL = compiled(attention()), compiled(attention(causal=True))
 
 
 def drawn(keys, heads=3, key_heads=3, mask=None, steps=(5, 7)):
@@ -146,3 +146,21 @@ def test_shapes_that_do_not_fit_are_refused(keys):
             PLAIN.forward((), x._replace(mask=mask))
     with pytest.raises(ValueError, match="mask must be boolean .* got float64"):
         PLAIN.forward((), x._replace(mask=jnp.ones((2, 3, 5, 7))))
+
+
+def test_weights_sum_to_one_or_zero_and_y_is_linear_in_the_values(keys):
+    x = drawn(keys, mask=half_hidden(keys))
+    y, residuals = PLAIN.forward((), x)
+    totals = residuals.attended.weights.sum(-1)
+    expected = jnp.ones_like(totals).at[..., 2].set(0)
+    np.testing.assert_allclose(totals, expected, rtol=1e-15)
+    other = jax.random.normal(next(keys), x.values.shape)
+    both = PLAIN.apply((), x._replace(values=3 * x.values + other))
+    # Sums of 7 products: measured 1e-15.
+    expected = 3 * y + PLAIN.apply((), x._replace(values=other))
+    np.testing.assert_allclose(both, expected, atol=1e-14)
+
+
+def test_a_length_outside_the_array_hides_all_keys_or_none():
+    mask = padding_mask(jnp.array([-1, 0, 7, 8]), 7)
+    assert mask.sum(axis=(1, 2, 3)).tolist() == [0, 0, 7, 7]

@@ -9,9 +9,9 @@ from purefw.layers.bidirectional import BidirectionalPair, bidirectional
 from purefw.layers.rnn import rnn
 from purefw.recurrence import RecurrentInput, RecurrentOutput, reverse
 from purefw.rule import Rule
-from tests.refute import pull, random_params, refuted
+from tests.refute import compiled, pull, random_params, refuted
 
-RULE = bidirectional(rnn(3, 2), rnn(3, 5))
+RULE = compiled(bidirectional(rnn(3, 2), rnn(3, 5)))
 LENGTHS = jnp.array([4, 1, 6])
 
 
@@ -25,7 +25,7 @@ def drawn(keys, lengths=LENGTHS):
 
 def test_forward_agrees_with_torch_at_unequal_lengths(keys):
     torch = pytest.importorskip("torch", reason="torch is the independent judge")
-    rule = bidirectional(rnn(3, 2), rnn(3, 2))
+    rule = compiled(bidirectional(rnn(3, 2), rnn(3, 2)))
     params = random_params(rule, next(keys))
     x = drawn(keys)._replace(state=None)
     module = torch.nn.RNN(3, 2, batch_first=True, bidirectional=True).double()

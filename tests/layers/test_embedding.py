@@ -69,3 +69,10 @@ def test_an_empty_table_is_refused():
         embedding(0, 3)
     with pytest.raises(ValueError, match="width must be at least 1, got 0"):
         embedding(3, 0)
+
+
+def test_permuting_the_ids_permutes_y(keys):
+    table = jax.random.normal(next(keys), (11, 3))
+    order = jax.random.permutation(next(keys), 5)
+    y = RULE.apply(table, REPEATED)
+    np.testing.assert_array_equal(RULE.apply(table, REPEATED[order]), y[order])

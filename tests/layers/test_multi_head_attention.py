@@ -8,9 +8,9 @@ import pytest
 from purefw.layers.multi_head_attention import multi_head_attention
 from purefw.layers.queries_keys_values import queries_keys_values
 from purefw.softmax_attention import AttentionInput, padding_mask
-from tests.refute import pull, random_params, refuted
+from tests.refute import compiled, pull, random_params, refuted
 
-RULE = multi_head_attention(12, 3)
+RULE = compiled(multi_head_attention(12, 3))
 
 
 def drawn(keys, mask=None, steps=(5, 7)):
@@ -51,7 +51,7 @@ def test_forward_and_gradients_agree_with_torch_on_padded_cross_attention(keys):
 
 
 def test_rotated_scores_depend_on_the_distance_alone(keys):
-    rule = multi_head_attention(12, 3, rotary_base=50.0, causal=True)
+    rule = compiled(multi_head_attention(12, 3, rotary_base=50.0, causal=True))
     params, x = random_params(rule, next(keys)), drawn(keys, steps=(5, 5))
     # Two steps of padding in front, hidden by the mask, move every position by two.
     mask = (jnp.arange(7) >= 2)[None, None, None, :]

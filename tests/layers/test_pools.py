@@ -15,12 +15,12 @@ from tests.layers.others import (
     channels_last,
     cotangents_agree,
     drawn,
-    is_refuted,
     lenient,
     same,
     torch,
     torch_dx,
 )
+from tests.refute import refuted
 
 GEOMETRIES = {
     "apart": dict(stride=2, padding=0),
@@ -188,7 +188,7 @@ def moves_the_winner(residuals, dy):
 )
 def test_a_mistake_is_refuted(rule, mutant, keys):
     x = jax.random.normal(next(keys), (2, 7, 2))
-    assert is_refuted(rule, mutant, x)
+    assert refuted(rule, x, mutant) == {"dx"}
 
 
 @pytest.mark.parametrize("pool", [max_pool, average_pool])
@@ -229,3 +229,14 @@ def test_residuals_of_a_max_pool_do_not_hold_x(keys):
     _, residuals = max_pool((2, 2)).forward((), jnp.ones((1, 4, 6, 3)))
     (winner,) = jax.tree.leaves(residuals)
     assert (winner.shape, winner.dtype) == ((1, 2, 3, 3), np.dtype("int32"))
+
+
+@pytest.mark.parametrize("pool", [global_max_pool, global_average_pool])
+def test_a_channel_hands_on_all_of_dy_and_has_no_order(pool, keys):
+    rule = pool()
+    _, x, dy = drawn(rule, keys, 2, 5, 7, 3)
+    y, residuals = rule.forward((), x)
+    same(rule.backward(residuals, dy)[1].sum((1, 2)), dy)
+    order = jax.random.permutation(next(keys), 35)
+    mixed = x.reshape(2, 35, 3)[:, order].reshape(x.shape)
+    same(rule.apply((), mixed), y)

@@ -41,3 +41,10 @@ def test_a_sequence_too_long_or_too_wide_is_refused():
             RULE.forward(jnp.ones((7, 3)), jnp.ones(shape))
     with pytest.raises(ValueError, match="positional_embedding: length must be"):
         positional_embedding(0, 3)
+
+
+def test_dtable_depends_on_dy_alone(keys):
+    dy = jax.random.normal(next(keys), (2, 5, 3))
+    table, x = jax.random.normal(next(keys), (7, 3)), jax.random.normal(next(keys))
+    ours = pull(RULE, table, jnp.full((2, 5, 3), x), dy)[0]
+    np.testing.assert_array_equal(ours, pull(RULE, 0 * table, 0 * dy, dy)[0])

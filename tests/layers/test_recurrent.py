@@ -9,9 +9,13 @@ from purefw.layers.gru import gru
 from purefw.layers.lstm import LSTMState, lstm
 from purefw.layers.rnn import rnn
 from purefw.recurrence import RecurrentInput, RecurrentOutput, input_cotangent
-from tests.refute import pull, random_params, refuted
+from tests.refute import compiled, pull, random_params, refuted
 
-RULES = {"rnn": rnn(3, 2), "gru": gru(3, 2), "lstm": lstm(3, 2)}
+RULES = {
+    "rnn": compiled(rnn(3, 2)),
+    "gru": compiled(gru(3, 2)),
+    "lstm": compiled(lstm(3, 2)),
+}
 LENGTHS = [7, 1, 4]
 each = pytest.mark.parametrize("name", RULES)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from purefw.layers.rotary_embedding import rotary_embedding
-from tests.refute import pull, refuted
+from tests.refute import compiled, pull, refuted
 
-RULE = rotary_embedding(6, base=50.0)
+RULE = compiled(rotary_embedding(6, base=50.0))
 
 
 def test_forward_is_a_product_of_complex_numbers(keys):

@@ -57,7 +57,14 @@ def test_extreme_scores_neither_overflow_nor_divide_by_zero():
     np.testing.assert_array_equal(dz, jnp.zeros((3, 3)))
 
 
-@pytest.mark.parametrize("row", [[jnp.nan, 0], [jnp.inf, 0], [-jnp.inf, -jnp.inf]])
+def test_a_masked_row_is_0_and_passes_nothing_back(keys):
+    z = jnp.array([[-jnp.inf] * 3, [-jnp.inf, 2.0, 2.0]])
+    p, dz = _both(z, jax.random.normal(next(keys), (2, 3)))
+    np.testing.assert_array_equal(p, jnp.array([[0.0, 0, 0], [0, 0.5, 0.5]]))
+    assert not dz[0].any() and dz[1, 0] == 0 and dz[1, 1] != 0
+
+
+@pytest.mark.parametrize("row", [[jnp.nan, 0], [jnp.inf, 0]])
 def test_a_row_without_a_softmax_is_nan_and_its_neighbour_is_not(row):
     p = softmax().forward((), jnp.array([row, [0.0, 0.0]]))[0]
     assert jnp.isnan(p[0]).all() and (p[1] == 0.5).all()
@@ -69,3 +76,8 @@ def test_no_class_is_refused():
     )
     with pytest.raises(ValueError, match=message):
         softmax().forward((), jnp.zeros((3, 0)))
+
+
+def test_adding_a_constant_to_a_row_of_dp_changes_nothing(keys):
+    z, dp = jnp.round(8 * jax.random.normal(next(keys), (2, 5, 7)))
+    np.testing.assert_array_equal(_both(z, dp + 1024)[1], _both(z, dp)[1])

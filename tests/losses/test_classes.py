@@ -168,3 +168,16 @@ def test_a_binary_label_that_is_none_is_visibly_nan(loss, label, logits):
     wrong = jnp.ones((5, 7)).at[1, 2].set(label)
     assert jnp.isnan(value(loss, logits, wrong))
     assert jnp.argwhere(jnp.isnan(gradient(loss, logits, wrong))).tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize("alpha", [None, 0.5])
+def test_focal_does_not_see_a_label_flipped_with_its_logit(alpha, logits, bits):
+    loss = focal(alpha=alpha)
+    assert noise(value(loss, -logits, 1 - bits), value(loss, logits, bits)) <= UNITS
+
+
+def test_negative_log_likelihood_has_one_gradient_everywhere(logits, labels):
+    here, there = (
+        gradient(negative_log_likelihood(), z, labels) for z in (logits, 3 * logits)
+    )
+    assert (here == there).all()

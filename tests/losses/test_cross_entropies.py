@@ -92,6 +92,13 @@ def test_a_probability_of_zero_at_the_label_is_infinitely_wrong():
     )
 
 
+def test_a_number_that_is_no_probability_is_nan_below_0_and_passes_above_1():
+    p, labels = jnp.array([[-0.5, 1.5], [0.5, 0.5]]), jnp.array([0, 1])
+    assert jnp.isnan(cross_entropy("sum").forward(p, labels)[0])
+    value = cross_entropy("sum").forward(p, 1 - labels)[0]
+    np.testing.assert_allclose(value, -np.log(1.5) - np.log(0.5), rtol=1e-15)
+
+
 @pytest.mark.parametrize("make", BOTH.values(), ids=BOTH)
 @pytest.mark.parametrize("label", [-1, 7, 2**32, -(2**31)])
 def test_a_label_out_of_range_is_nan_in_its_row_and_in_the_loss(make, label, keys):

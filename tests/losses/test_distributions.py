@@ -130,3 +130,14 @@ def test_dice_does_not_see_the_order_of_the_entries(keys):
     order = jax.random.permutation(next(keys), 7)
     ours, theirs = value(dice(), p[:, order], t[:, order]), value(dice(), p, t)
     assert noise(ours, theirs) <= UNITS
+
+
+def test_the_gradient_of_kl_does_not_depend_on_the_prediction(p, q):
+    at_p, at_q = (gradient(kl_divergence(), jnp.log(v), q) for v in (p, q + 0.1))
+    assert (at_p == at_q).all()
+
+
+def test_total_variation_of_a_row_is_between_0_and_1(p, q):
+    rows = [value(total_variation(), p[i : i + 1], q[i : i + 1]) for i in range(5)]
+    assert 0 < min(rows) and max(rows) < 1
+    assert value(total_variation(), jnp.eye(3), jnp.eye(3)[::-1]) == 2 / 3

@@ -122,3 +122,14 @@ def test_gaussian_without_a_variance_is_visibly_nan(variance):
     prediction = Gaussian(jnp.array([1.0, 1.0]), jnp.array([1.0, variance]))
     loss = gaussian_negative_log_likelihood()
     assert jnp.isnan(value(loss, prediction, jnp.array([2.0, 2.0])))
+
+
+def test_log_cosh_pulls_no_harder_than_the_absolute_error(keys):
+    x, t = 30 * jax.random.normal(next(keys), (2, 5, 7))
+    assert abs(gradient(log_cosh("sum"), x, t, 3.0)).max() <= 3
+
+
+def test_poisson_is_convex(keys):
+    (x, z), t = jax.random.normal(next(keys), (2, 37)), jnp.arange(37.0)
+    ends = value(poisson(), x, t) + value(poisson(), z, t)
+    assert value(poisson(), (x + z) / 2, t) < ends / 2
