@@ -49,7 +49,7 @@ def rotate(
 def _cos_sin(x: Float[Array, "*b t n d"], base: float) -> tuple[Array, Array]:
     """Cosines and sines of (1), each of the shape of half of x."""
     steps, _, d = x.shape[-3:]
-    dtype = wide(x.dtype)
+    dtype = wide(x).dtype
     t, p = jnp.arange(steps, dtype=dtype), jnp.arange(d // 2, dtype=dtype)
     angle = t[:, None] * (base ** (-2 * p / d))[None, :]  # (1)
     angle = jnp.broadcast_to(angle[:, None, :], (*x.shape[:-1], d // 2))
