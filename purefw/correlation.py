@@ -132,8 +132,12 @@ def flip_and_exchange(
     weight: Float[Array, "*w i o"], groups: int
 ) -> Float[Array, "*w p q"]:
     """weight_{w-1-k}, the roles of i and o exchanged within each group, as in (4)."""
+    return exchange(jnp.flip(weight, axis=range(weight.ndim - 2)), groups)  # (4)
+
+
+def exchange(weight: Float[Array, "*w i o"], groups: int) -> Float[Array, "*w p q"]:
+    """The roles of i and o exchanged within each group; twice, the weight itself."""
     *window, n_in, n_out = weight.shape
-    flipped = jnp.flip(weight, axis=range(len(window)))
-    grouped = flipped.reshape(*window, n_in, groups, n_out // groups)
+    grouped = weight.reshape(*window, n_in, groups, n_out // groups)
     exchanged = jnp.swapaxes(grouped, -3, -1)
-    return exchanged.reshape(*window, n_out // groups, groups * n_in)  # (4)
+    return exchanged.reshape(*window, n_out // groups, groups * n_in)

@@ -29,9 +29,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from purefw.precision import wide
+from purefw.sizes import check_sizes
 
 
 class Statistics(NamedTuple):
@@ -39,6 +40,27 @@ class Statistics(NamedTuple):
 
     mean: Float[Array, "*r"]
     s: Float[Array, "*r"]
+
+
+class NormParams(NamedTuple):
+    """The affine map after a norm, one pair a feature."""
+
+    scale: Float[Array, " c"]
+    bias: Float[Array, " c"]
+
+
+class NormResiduals(NamedTuple):
+    """What `backward` needs: x and params, alive anyway; two floats a set."""
+
+    x: Float[Array, "*x"]
+    stats: Statistics
+    params: NormParams
+
+
+def init_norm(key: Key[Array, ""], *, features: int) -> NormParams:
+    """Scale one and bias zero, so that y starts as xhat; nothing random."""
+    del key
+    return NormParams(scale=jnp.ones(features), bias=jnp.zeros(features))
 
 
 def statistics(
@@ -93,7 +115,6 @@ def normalise_terms(
 
 def check_norm(who: str, features: int, eps: float) -> None:
     """Raise ValueError unless there is a feature and eps is positive."""
-    if features < 1:
-        raise ValueError(f"{who}: features must be at least 1, got {features}")
+    check_sizes(who, features=features)
     if not eps > 0:
         raise ValueError(f"{who}: eps must be positive, got {eps}")

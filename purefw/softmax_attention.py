@@ -11,21 +11,24 @@ those of a value; the batch and the heads are left out of the algebra. Which pai
 
     (4)  dv_sv  = Σ_t w_ts dy_tv
     (5)  dw_ts  = Σ_v dy_tv v_sv
-    (6)  dz_ts  = w_ts (dw_ts - Σ_u w_tu dw_tu)
-    (7)  dq_th  = a Σ_s dz_ts k_sh
-    (8)  dk_sh  = a Σ_t dz_ts q_th
+    (6)  c_ts   = dw_ts - dw_tk                     k the first s of largest w_ts
+    (7)  dz_ts  = w_ts (c_ts - Σ_u w_tu c_tu)
+    (8)  dq_th  = a Σ_s dz_ts k_sh
+    (9)  dk_sh  = a Σ_t dz_ts q_th
 
-(4), (5): (3) is bilinear. (6): for allowed s and u, ∂w_ts/∂z_tu = w_ts (δ_su - w_tu),
-which is symmetric; where a pair is not allowed w is the constant 0 and the factor w
-makes (6) vanish, so backward needs no mask. The maximum in (2) cancels and has no
-derivative of its own. (7), (8): (1) is bilinear; the same a stands in all three.
-A query with no allowed key: every w_ts is 0, so y_t = 0, and by (6) it sends no
+(4), (5): (3) is bilinear. (7): for allowed s and u, ∂w_ts/∂z_tu = w_ts (δ_su - w_tu),
+which is symmetric; applied to dw it is blind to a constant taken from a row of dw, as
+(6) does, because Σ_u w_tu = 1. With it (7) sums small terms only where w_tk is nearly
+1, as in purefw.layers.softmax. Where a pair is not allowed w is the constant 0 and the
+factor w makes (7) vanish, so backward needs no mask. The maximum in (2) cancels and has
+no derivative of its own. (8), (9): (1) is bilinear; the same a stands in all three.
+A query with no allowed key: every w_ts is 0, so y_t = 0, and by (7) it sends no
 gradient anywhere. (jax.nn.dot_product_attention gives the mean of all values there.)
 Grouped queries: with M key heads for N = M r query heads, query head n reads key head
-n // r. A key head is then broadcast over r query heads, so (4) and (8) sum over them.
+n // r. A key head is then broadcast over r query heads, so (4) and (9) sum over them.
 Precision: for 16-bit inputs z, w and dz are float32, as in
 jax.nn.dot_product_attention; w and dz are rounded to the inputs' dtype as factors of
-the products (3), (4), (7), (8), which accumulate in float32.
+the products (3), (4), (8), (9), which accumulate in float32.
 Invariants: Σ_s w_ts is 1 or 0; y is linear in the values; adding one vector to all keys
 moves every z_ts of a query equally and leaves y alone, so Σ_s dk_s = 0, whatever the
 mask: Σ_s dz_ts = 0 for each t.
@@ -122,18 +125,19 @@ def attend(
 def attend_backward(
     residuals: AttentionResiduals, dy: Float[Array, "b t n v"]
 ) -> tuple[Float[Array, "b t n h"], Float[Array, "b s m h"], Float[Array, "b s m v"]]:
-    """Equations (4) to (8): dqueries, dkeys, dvalues."""
+    """Equations (4) to (9): dqueries, dkeys, dvalues."""
     queries, keys, values, weights = residuals
     dtype, scale = keys.dtype, keys.shape[-1] ** -0.5
     m = keys.shape[2]
     dy = _grouped(dy, m)
     dvalues = _product("bmrts,btmrv->bsmv", weights.astype(dtype), dy)  # (4)
     dweights = _product("btmrv,bsmv->bmrts", dy, values, weights.dtype)  # (5)
-    mean = jnp.sum(weights * dweights, axis=-1, keepdims=True)
-    dz = weights * (dweights - jnp.broadcast_to(mean, weights.shape))  # (6)
+    k = jnp.argmax(weights, axis=-1, keepdims=True)
+    c = dweights - jnp.take_along_axis(dweights, k, axis=-1)  # (6)
+    dz = weights * (c - jnp.sum(weights * c, axis=-1, keepdims=True))  # (7)
     dz = (scale * dz).astype(dtype)
-    dqueries = _product("bmrts,bsmh->btmrh", dz, keys).reshape(queries.shape)  # (7)
-    dkeys = _product("bmrts,btmrh->bsmh", dz, _grouped(queries, m))  # (8)
+    dqueries = _product("bmrts,bsmh->btmrh", dz, keys).reshape(queries.shape)  # (8)
+    dkeys = _product("bmrts,btmrh->bsmh", dz, _grouped(queries, m))  # (9)
     return dqueries, dkeys, dvalues
 
 

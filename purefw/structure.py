@@ -1,4 +1,4 @@
-"""What carries no numbers: the cotangent of an integer, and a shape among residuals.
+"""What carries no numbers: no parameters, an integer's cotangent, a shape kept.
 
 The output of a rule depends on its integer and boolean inputs (ids, lengths, masks) by
 jumps, so they have no cotangent. JAX writes that as an array of the input's shape and
@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Array, Key
 
 
 @jax.tree_util.register_static
@@ -40,3 +41,14 @@ def no_cotangent(shape: tuple[int, ...]) -> Any:
         True
     """
     return np.zeros(shape, jax.dtypes.float0)
+
+
+def no_params(key: Key[Array, ""]) -> tuple:
+    """The `init` of a rule without parameters.
+
+    Example:
+        >>> no_params(jax.random.key(0))
+        ()
+    """
+    del key
+    return ()

@@ -34,6 +34,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from purefw.sizes import check_sizes
+
 Pads = tuple[tuple[int, int], ...]
 
 
@@ -133,6 +135,15 @@ def padding_pairs(
             f"for each spatial axis, got {padding!r}"
         )
     return tuple((low, high) for low, high in padding)
+
+
+def check_channels(who: str, n_in: int, n_out: int, groups: int) -> None:
+    """Raise ValueError unless all are positive and groups divide both channels."""
+    check_sizes(who, n_in=n_in, n_out=n_out, groups=groups)
+    if n_in % groups or n_out % groups:
+        raise ValueError(
+            f"{who}: groups must divide the channels {n_in} and {n_out}, got {groups}"
+        )
 
 
 def check_windows_fit(

@@ -1,18 +1,84 @@
-"""What tests share: a rule broken on purpose."""
+"""What tests share: a backward broken on purpose, and where the truth refutes it.
 
-from dataclasses import replace
+This is the lightest judge that there is, one random cotangent in float64 against
+jax.vjp: it shows that a mistake is visible at all. The verifier itself is tested on
+whole collections of mistakes in tests/reference and tests/zoo.
+"""
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-from purefw.rule import Rule
-from reference import Verdict, check_rule
+from purefw.rule import Loss, Rule
+
+# In units of the leaf's largest entry; rules that are right differ by 1e-13 at most.
+FAR = 1e-6
 
 
 def refuted(rule: Rule, x, backward, params=None, key=None) -> set[str]:
-    """The leaves of the cotangent at which `rule` with this backward is WRONG."""
-    report = check_rule(replace(rule, backward=backward), x, params=params, key=key)
-    assert report.verdict == Verdict.WRONG, report
-    return {n for n, leaf in report.leaves.items() if leaf.verdict == Verdict.WRONG}
+    """The leaves at which this backward is not that of the rule's forward.
+
+    The rule's own backward must pass at the same point, else AssertionError.
+    """
+    if params is None:
+        params = random_params(rule, jax.random.key(1))
+    keys = [] if key is None else [key]
+
+    def forward(params, x):
+        return rule.forward(params, x, *keys)
+
+    def all_three(params, x, root):
+        y, pullback = jax.vjp(lambda *args: forward(*args)[0], params, x)
+        dy = normal_like(y, root)
+        residuals = forward(params, x)[1]
+        truth, honest = pullback(dy), rule.backward(residuals, dy)
+        return named(truth), named(honest), named(backward(residuals, dy))
+
+    truth, honest, broken = jax.jit(all_three)(params, x, jax.random.key(2))
+    assert not apart(honest, truth)
+    return apart(broken, truth)
+
+
+def refuted_loss(loss: Loss, prediction, target, backward) -> set[str]:
+    """As `refuted`, of a loss; the incoming dloss is not 1."""
+    dloss = jnp.array(-0.7)
+
+    def all_three(prediction):
+        _, pullback = jax.vjp(lambda p: loss.forward(p, target)[0], prediction)
+        residuals = loss.forward(prediction, target)[1]
+        cotangents = (loss.backward(residuals, dloss), backward(residuals, dloss))
+        return [leaves("dprediction", d) for d in (*pullback(dloss), *cotangents)]
+
+    truth, honest, broken = jax.jit(all_three)(prediction)
+    assert not apart(honest, truth)
+    return apart(broken, truth)
+
+
+def named(cotangents) -> dict:
+    """The float leaves of (dparams, dx) by the name that a report gives them."""
+    return leaves("dparams", cotangents[0]) | leaves("dx", cotangents[1])
+
+
+def leaves(root: str, tree) -> dict:
+    """Its float leaves by path."""
+    return {
+        root + jax.tree_util.keystr(path): v
+        for path, v in jax.tree_util.tree_leaves_with_path(tree)
+        if jnp.issubdtype(v.dtype, jnp.floating)
+    }
+
+
+def apart(cotangents: dict, truth: dict) -> set[str]:
+    """The names of the leaves that are FAR from the truth, or not finite."""
+    assert cotangents.keys() == truth.keys()
+
+    def far(name):
+        value, true = np.asarray(cotangents[name]), np.asarray(truth[name])
+        assert value.shape == true.shape
+        size = np.abs(true).max(initial=0) or 1.0
+        return not np.abs(value - true).max(initial=0) <= FAR * size
+
+    return {name for name in truth if far(name)}
 
 
 def pull(rule: Rule, params, x, dy):
@@ -24,9 +90,15 @@ def pull(rule: Rule, params, x, dy):
 
 def random_params(rule: Rule, key, scale=0.5):
     """Parameters that are nowhere zero."""
-    leaves, treedef = jax.tree.flatten(rule.init(key))
-    keys = jax.random.split(jax.random.fold_in(key, 1), len(leaves))
+    init_key, draw_key = jax.random.split(key)
+    return normal_like(rule.init(init_key), draw_key, scale)
+
+
+def normal_like(tree, key, scale=1.0):
+    """A tree of this structure with random numbers."""
+    values, treedef = jax.tree.flatten(tree)
+    keys = jax.random.split(key, max(len(values), 1))
     return jax.tree.unflatten(
         treedef,
-        [scale * jax.random.normal(k, v.shape, v.dtype) for k, v in zip(keys, leaves)],
+        [scale * jax.random.normal(k, v.shape, v.dtype) for k, v in zip(keys, values)],
     )

@@ -22,6 +22,7 @@ from jaxtyping import Array, Key
 
 from purefw.compose.keys import forward_with, require_key
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 
 
 def repeat(rule: Rule, n: int) -> Rule:
@@ -46,8 +47,7 @@ def repeat(rule: Rule, n: int) -> Rule:
         >>> rule.init(jax.random.key(0)).weight.shape
         (48, 3, 3)
     """
-    if n < 1:
-        raise ValueError(f"repeat: n must be at least 1, got {n}")
+    check_sizes("repeat", n=n)
     return Rule(
         name=f"repeat({rule.name}, {n})",
         init=partial(init, rule=rule, n=n),

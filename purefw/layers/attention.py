@@ -17,7 +17,7 @@ Grouped queries: keys and values with fewer heads than the queries, a divisor of
 from functools import partial
 from typing import NamedTuple
 
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.rule import Rule
 from purefw.softmax_attention import (
@@ -28,7 +28,7 @@ from purefw.softmax_attention import (
     attend_backward,
     check_mask,
 )
-from purefw.structure import Static, no_cotangent
+from purefw.structure import Static, no_cotangent, no_params
 
 
 class AttentionRuleResiduals(NamedTuple):
@@ -61,16 +61,10 @@ def attention(*, causal: bool = False) -> Rule[tuple, AttentionRuleResiduals]:
     """
     return Rule(
         name="causal attention" if causal else "attention",
-        init=init,
+        init=no_params,
         forward=partial(forward, causal=causal),
         backward=backward,
     )
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
 
 
 def forward(

@@ -27,11 +27,11 @@ from collections.abc import Sequence
 from functools import partial
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.structure import Static
+from purefw.structure import Static, no_params
 from purefw.windows import (
     Windows,
     add_windows,
@@ -77,16 +77,10 @@ def average_pool(
     bound = dict(windows=windows, count_include_pad=count_include_pad)
     return Rule(
         name="average_pool",
-        init=init,
+        init=no_params,
         forward=partial(forward, **bound),
         backward=partial(backward, **bound),
     )
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
 
 
 def forward(

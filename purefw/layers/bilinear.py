@@ -30,6 +30,7 @@ from jaxtyping import Array, Float, Key
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 
 
 class BilinearParams(NamedTuple):
@@ -75,9 +76,7 @@ def bilinear(
         >>> rule.apply(params, (jnp.ones((7, 2)), jnp.ones((7, 3)))).shape
         (7, 5)
     """
-    for name, n in (("n_left", n_left), ("n_right", n_right), ("n_out", n_out)):
-        if n < 1:
-            raise ValueError(f"bilinear: {name} must be at least 1, got {n}")
+    check_sizes("bilinear", n_left=n_left, n_right=n_right, n_out=n_out)
     return Rule(
         name="bilinear",
         init=partial(init, shape=(n_left, n_right, n_out), bias=bias),

@@ -40,7 +40,12 @@ from jaxtyping import Array, Float, Key
 
 from purefw.correlation import correlate, correlate_dweight, correlate_dx
 from purefw.rule import Rule
-from purefw.windows import Windows, check_windows_fit, make_windows
+from purefw.windows import (
+    Windows,
+    check_channels,
+    check_windows_fit,
+    make_windows,
+)
 
 
 class ConvolutionParams(NamedTuple):
@@ -95,14 +100,7 @@ def convolution(
         >>> rule.apply(params, jnp.ones((1, 5, 7, 3))).shape
         (1, 3, 4, 8)
     """
-    for name, n in (("n_in", n_in), ("n_out", n_out), ("groups", groups)):
-        if n < 1:
-            raise ValueError(f"convolution: {name} must be at least 1, got {n}")
-    if n_in % groups or n_out % groups:
-        raise ValueError(
-            f"convolution: groups must divide the channels {n_in} and {n_out}, "
-            f"got {groups}"
-        )
+    check_channels("convolution", n_in, n_out, groups)
     windows = make_windows("convolution", window, stride, padding, dilation)
     shape = (*windows.size, n_in // groups, n_out)
     return Rule(

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def dropout(rate: float) -> Rule[tuple, Bool[Array, "*s"]]:
@@ -50,18 +51,12 @@ def dropout(rate: float) -> Rule[tuple, Bool[Array, "*s"]]:
         raise ValueError(f"dropout: rate must be in [0, 1), got {rate}")
     return Rule(
         name="dropout",
-        init=init,
+        init=no_params,
         forward=partial(forward, rate=rate),
         backward=partial(backward, rate=rate),
         random=True,
         inference=inference,
     )
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
 
 
 def forward(

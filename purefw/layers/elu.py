@@ -18,10 +18,11 @@ from functools import partial
 from math import inf
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def elu(alpha: float = 1.0) -> Rule[tuple, Float[Array, "*s"]]:
@@ -41,14 +42,8 @@ def elu(alpha: float = 1.0) -> Rule[tuple, Float[Array, "*s"]]:
     if not 0 < alpha < inf:
         raise ValueError(f"elu: alpha must be positive and finite, got {alpha}")
     return Rule(
-        "elu", init, partial(forward, alpha=alpha), partial(backward, alpha=alpha)
+        "elu", no_params, partial(forward, alpha=alpha), partial(backward, alpha=alpha)
     )
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
 
 
 def forward(

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, Shaped
 
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 from purefw.structure import no_cotangent
 
 
@@ -51,9 +52,7 @@ def embedding(n_ids: int, width: int) -> Rule:
                [0., 0.],
                [2., 2.]], dtype=float32)
     """
-    for name, n in (("n_ids", n_ids), ("width", width)):
-        if n < 1:
-            raise ValueError(f"embedding: {name} must be at least 1, got {n}")
+    check_sizes("embedding", n_ids=n_ids, width=width)
     return Rule(
         name="embedding",
         init=partial(init, n_ids=n_ids, width=width),

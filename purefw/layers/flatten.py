@@ -12,10 +12,10 @@ Invariant: the norm of dx is that of dy; nothing is computed or rounded.
 
 import math
 
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.rule import Rule
-from purefw.structure import Static
+from purefw.structure import Static, no_params
 
 
 def flatten() -> Rule[tuple, Static]:
@@ -31,13 +31,7 @@ def flatten() -> Rule[tuple, Static]:
         >>> flatten().apply((), jnp.zeros((5, 2, 3))).shape
         (5, 6)
     """
-    return Rule("flatten", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("flatten", no_params, forward, backward)
 
 
 def forward(params: tuple, x: Float[Array, "*s"]) -> tuple[Float[Array, "b j"], Static]:

@@ -27,11 +27,12 @@ from math import pi
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.last_axis import split_halves
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def geglu() -> Rule[tuple, Float[Array, "*b n"]]:
@@ -47,13 +48,7 @@ def geglu() -> Rule[tuple, Float[Array, "*b n"]]:
         >>> geglu().backward(residuals, jnp.array([1.0, 1.0]))[1].round(2)
         Array([0.  , 0.84, 1.  , 3.25], dtype=float32)
     """
-    return Rule("geglu", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("geglu", no_params, forward, backward)
 
 
 def forward(

@@ -20,10 +20,11 @@ from math import pi
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def gelu() -> Rule[tuple, Float[Array, "*s"]]:
@@ -34,13 +35,7 @@ def gelu() -> Rule[tuple, Float[Array, "*s"]]:
         >>> gelu().backward(residuals, jnp.array([1.0, 1.0, 1.0]))[1].round(2)
         Array([-0.08,  0.5 ,  1.09], dtype=float32)
     """
-    return Rule("gelu", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("gelu", no_params, forward, backward)
 
 
 def forward(

@@ -23,10 +23,11 @@ from math import pi
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 A = 0.044715
 C = (2 / pi) ** 0.5
@@ -40,13 +41,7 @@ def gelu_tanh() -> Rule[tuple, Float[Array, "*s"]]:
         >>> gelu_tanh().backward(residuals, jnp.array([1.0, 1.0, 1.0]))[1].round(2)
         Array([-0.08,  0.5 ,  1.09], dtype=float32)
     """
-    return Rule("gelu_tanh", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("gelu_tanh", no_params, forward, backward)
 
 
 def forward(

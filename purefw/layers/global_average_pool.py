@@ -14,11 +14,11 @@ Precision: 16-bit x is summed, and dy divided, in float32 and rounded once.
 import math
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.structure import Static
+from purefw.structure import Static, no_params
 from purefw.windows import check_has_places
 
 
@@ -34,13 +34,7 @@ def global_average_pool() -> Rule[tuple, Static]:
         >>> global_average_pool().apply((), jnp.array([[[1.0], [4.0]]]))
         Array([[2.5]], dtype=float32)
     """
-    return Rule("global_average_pool", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("global_average_pool", no_params, forward, backward)
 
 
 def forward(

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from purefw.rule import Rule
-from purefw.structure import Static
+from purefw.structure import Static, no_params
 from purefw.windows import check_has_places
 
 
@@ -44,13 +44,7 @@ def global_max_pool() -> Rule[tuple, GlobalMaxPoolResiduals]:
         >>> global_max_pool().backward(residuals, jnp.array([[3.0]]))[1].ravel()
         Array([0., 3.], dtype=float32)
     """
-    return Rule("global_max_pool", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("global_max_pool", no_params, forward, backward)
 
 
 def forward(

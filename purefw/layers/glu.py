@@ -23,11 +23,12 @@ networks", 2016, arXiv:1612.08083.
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.last_axis import split_halves
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def glu() -> Rule[tuple, Float[Array, "*b n"]]:
@@ -43,13 +44,7 @@ def glu() -> Rule[tuple, Float[Array, "*b n"]]:
         >>> glu().backward(residuals, jnp.array([1.0, 1.0]))[1].round(1)
         Array([0.5, 0.7, 0.5, 0.6], dtype=float32)
     """
-    return Rule("glu", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("glu", no_params, forward, backward)
 
 
 def forward(

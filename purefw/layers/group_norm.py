@@ -28,14 +28,15 @@ Reference: Wu and He, "Group normalization", 2018, arXiv:1803.08494.
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.normalisation import (
-    Statistics,
+    NormParams,
+    NormResiduals,
     check_norm,
+    init_norm,
     normalise,
     normalise_dx,
     normalise_terms,
@@ -45,24 +46,9 @@ from purefw.precision import wide
 from purefw.rule import Rule
 
 
-class GroupNormParams(NamedTuple):
-    """The affine map, one pair a channel."""
-
-    scale: Float[Array, " c"]
-    bias: Float[Array, " c"]
-
-
-class GroupNormResiduals(NamedTuple):
-    """What `backward` needs: x and params, alive; two floats a group of an example."""
-
-    x: Float[Array, "b *n c"]
-    stats: Statistics
-    params: GroupNormParams
-
-
 def group_norm(
     features: int, groups: int, *, eps: float = 1e-5
-) -> Rule[GroupNormParams, GroupNormResiduals]:
+) -> Rule[NormParams, NormResiduals]:
     """Normalise each group of channels over space and the group.
 
     Args:
@@ -91,22 +77,16 @@ def group_norm(
         )
     return Rule(
         name="group_norm",
-        init=partial(init, features=features),
+        init=partial(init_norm, features=features),
         forward=partial(forward, groups=groups, eps=eps),
         backward=partial(backward, groups=groups),
         terms=partial(terms, groups=groups),
     )
 
 
-def init(key: Key[Array, ""], *, features: int) -> GroupNormParams:
-    """Scale one and bias zero, so that y starts as xhat; nothing random."""
-    del key
-    return GroupNormParams(scale=jnp.ones(features), bias=jnp.zeros(features))
-
-
 def forward(
-    params: GroupNormParams, x: Float[Array, "b *n c"], *, groups: int, eps: float
-) -> tuple[Float[Array, "b *n c"], GroupNormResiduals]:
+    params: NormParams, x: Float[Array, "b *n c"], *, groups: int, eps: float
+) -> tuple[Float[Array, "b *n c"], NormResiduals]:
     """Equations (1) and (2)."""
     if x.ndim < 2 or x.shape[-1] != params.scale.size:
         raise ValueError(
@@ -118,12 +98,12 @@ def forward(
     stats, _ = statistics(grouped, _within(grouped), eps)
     xhat = normalise(grouped, stats).reshape(x.shape)  # (1)
     y = scale * xhat + bias  # (2)
-    return y.astype(x.dtype), GroupNormResiduals(x, stats, params)
+    return y.astype(x.dtype), NormResiduals(x, stats, params)
 
 
 def backward(
-    residuals: GroupNormResiduals, dy: Float[Array, "b *n c"], *, groups: int
-) -> tuple[GroupNormParams, Float[Array, "b *n c"]]:
+    residuals: NormResiduals, dy: Float[Array, "b *n c"], *, groups: int
+) -> tuple[NormParams, Float[Array, "b *n c"]]:
     """Equations (3) to (5)."""
     x, stats, (scale, bias) = residuals
     xhat, dxhat = _xhat_and_dxhat(residuals, dy, groups)
@@ -131,12 +111,12 @@ def backward(
     dscale = jnp.sum(wide(dy) * xhat.reshape(x.shape), axis=shared)  # (3)
     dbias = jnp.sum(wide(dy), axis=shared)  # (3)
     dx = normalise_dx(xhat, dxhat, stats.s, _within(xhat))  # (5)
-    dparams = GroupNormParams(dscale.astype(scale.dtype), dbias.astype(bias.dtype))
+    dparams = NormParams(dscale.astype(scale.dtype), dbias.astype(bias.dtype))
     return dparams, dx.reshape(x.shape).astype(x.dtype)
 
 
 def terms(
-    residuals: GroupNormResiduals, dy: Float[Array, "b *n c"], *, groups: int
+    residuals: NormResiduals, dy: Float[Array, "b *n c"], *, groups: int
 ) -> dict[str, dict[str, Float[Array, "b *n c"]]]:
     """The summands of (5): "direct", "mean", "variance"; float32 for 16-bit x."""
     xhat, dxhat = _xhat_and_dxhat(residuals, dy, groups)
@@ -145,7 +125,7 @@ def terms(
 
 
 def _xhat_and_dxhat(
-    residuals: GroupNormResiduals, dy: Float[Array, "b *n c"], groups: int
+    residuals: NormResiduals, dy: Float[Array, "b *n c"], groups: int
 ) -> tuple[Float[Array, "b *n g e"], Float[Array, "b *n g e"]]:
     x, stats, params = residuals
     xhat = normalise(_split(x, groups), stats)  # (1)

@@ -55,6 +55,7 @@ from purefw.recurrence import (
     scan_back,
 )
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 
 
 class GRUParams(NamedTuple):
@@ -105,9 +106,7 @@ def gru(n_in: int, hidden: int) -> Rule[GRUParams, GRUResiduals]:
         >>> y.sequence.shape, y.state.shape
         ((5, 7, 2), (5, 2))
     """
-    for name, n in (("n_in", n_in), ("hidden", hidden)):
-        if n < 1:
-            raise ValueError(f"gru: {name} must be at least 1, got {n}")
+    check_sizes("gru", n_in=n_in, hidden=hidden)
     return Rule("gru", partial(init, n_in=n_in, hidden=hidden), forward, backward)
 
 

@@ -14,10 +14,11 @@ Precision: 16-bit x is computed in float32 and rounded once.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def hard_sigmoid() -> Rule[tuple, Bool[Array, "*s"]]:
@@ -28,13 +29,7 @@ def hard_sigmoid() -> Rule[tuple, Bool[Array, "*s"]]:
         >>> hard_sigmoid().backward(residuals, jnp.array([6.0, 6.0, 6.0]))[1]
         Array([0., 1., 0.], dtype=float32)
     """
-    return Rule("hard_sigmoid", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("hard_sigmoid", no_params, forward, backward)
 
 
 def forward(

@@ -13,10 +13,11 @@ Reference: Howard et al., "Searching for MobileNetV3", 2019, arXiv:1905.02244.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def hard_swish() -> Rule[tuple, Float[Array, "*s"]]:
@@ -27,13 +28,7 @@ def hard_swish() -> Rule[tuple, Float[Array, "*s"]]:
         >>> hard_swish().backward(residuals, jnp.array([1.0, 1.0, 1.0]))[1]
         Array([0. , 0.5, 1. ], dtype=float32)
     """
-    return Rule("hard_swish", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("hard_swish", no_params, forward, backward)
 
 
 def forward(

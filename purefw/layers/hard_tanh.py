@@ -11,9 +11,10 @@ NaN in x stays NaN in y: both comparisons of (1) are false for it.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float
 
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def hard_tanh() -> Rule[tuple, Bool[Array, "*s"]]:
@@ -24,13 +25,7 @@ def hard_tanh() -> Rule[tuple, Bool[Array, "*s"]]:
         >>> hard_tanh().backward(residuals, jnp.array([1.0, 1.0, 1.0]))[1]
         Array([0., 1., 1.], dtype=float32)
     """
-    return Rule("hard_tanh", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("hard_tanh", no_params, forward, backward)
 
 
 def forward(

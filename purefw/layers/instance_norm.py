@@ -28,14 +28,15 @@ arXiv:1607.08022.
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.normalisation import (
-    Statistics,
+    NormParams,
+    NormResiduals,
     check_norm,
+    init_norm,
     normalise,
     normalise_dx,
     normalise_terms,
@@ -45,24 +46,9 @@ from purefw.precision import wide
 from purefw.rule import Rule
 
 
-class InstanceNormParams(NamedTuple):
-    """The affine map, one pair a channel."""
-
-    scale: Float[Array, " c"]
-    bias: Float[Array, " c"]
-
-
-class InstanceNormResiduals(NamedTuple):
-    """What `backward` needs: x and params, alive; two floats a channel, example."""
-
-    x: Float[Array, "b *n c"]
-    stats: Statistics
-    params: InstanceNormParams
-
-
 def instance_norm(
     features: int, *, eps: float = 1e-5
-) -> Rule[InstanceNormParams, InstanceNormResiduals]:
+) -> Rule[NormParams, NormResiduals]:
     """Normalise each channel of each example over its spatial axes.
 
     Args:
@@ -86,22 +72,16 @@ def instance_norm(
     check_norm("instance_norm", features, eps)
     return Rule(
         name="instance_norm",
-        init=partial(init, features=features),
+        init=partial(init_norm, features=features),
         forward=partial(forward, eps=eps),
         backward=backward,
         terms=terms,
     )
 
 
-def init(key: Key[Array, ""], *, features: int) -> InstanceNormParams:
-    """Scale one and bias zero, so that y starts as xhat; nothing random."""
-    del key
-    return InstanceNormParams(scale=jnp.ones(features), bias=jnp.zeros(features))
-
-
 def forward(
-    params: InstanceNormParams, x: Float[Array, "b *n c"], *, eps: float
-) -> tuple[Float[Array, "b *n c"], InstanceNormResiduals]:
+    params: NormParams, x: Float[Array, "b *n c"], *, eps: float
+) -> tuple[Float[Array, "b *n c"], NormResiduals]:
     """Equations (1) and (2)."""
     if x.ndim < 3 or x.shape[-1] != params.scale.size:
         raise ValueError(
@@ -112,12 +92,12 @@ def forward(
     stats, _ = statistics(x, _space(x), eps)
     xhat = normalise(x, stats)  # (1)
     y = scale * xhat + bias  # (2)
-    return y.astype(x.dtype), InstanceNormResiduals(x, stats, params)
+    return y.astype(x.dtype), NormResiduals(x, stats, params)
 
 
 def backward(
-    residuals: InstanceNormResiduals, dy: Float[Array, "b *n c"]
-) -> tuple[InstanceNormParams, Float[Array, "b *n c"]]:
+    residuals: NormResiduals, dy: Float[Array, "b *n c"]
+) -> tuple[NormParams, Float[Array, "b *n c"]]:
     """Equations (3) to (5)."""
     x, stats, (scale, bias) = residuals
     xhat, dxhat = _xhat_and_dxhat(residuals, dy)
@@ -125,12 +105,12 @@ def backward(
     dscale = jnp.sum(wide(dy) * xhat, axis=shared)  # (3)
     dbias = jnp.sum(wide(dy), axis=shared)  # (3)
     dx = normalise_dx(xhat, dxhat, stats.s, _space(x))  # (5)
-    dparams = InstanceNormParams(dscale.astype(scale.dtype), dbias.astype(bias.dtype))
+    dparams = NormParams(dscale.astype(scale.dtype), dbias.astype(bias.dtype))
     return dparams, dx.astype(x.dtype)
 
 
 def terms(
-    residuals: InstanceNormResiduals, dy: Float[Array, "b *n c"]
+    residuals: NormResiduals, dy: Float[Array, "b *n c"]
 ) -> dict[str, dict[str, Float[Array, "b *n c"]]]:
     """The summands of (5): "direct", "mean", "variance"; float32 for 16-bit x."""
     xhat, dxhat = _xhat_and_dxhat(residuals, dy)
@@ -138,7 +118,7 @@ def terms(
 
 
 def _xhat_and_dxhat(
-    residuals: InstanceNormResiduals, dy: Float[Array, "b *n c"]
+    residuals: NormResiduals, dy: Float[Array, "b *n c"]
 ) -> tuple[Float[Array, "b *n c"], Float[Array, "b *n c"]]:
     x, stats, params = residuals
     xhat = normalise(x, stats)  # (1)

@@ -27,14 +27,15 @@ Reference: Ba, Kiros and Hinton, "Layer normalization", 2016, arXiv:1607.06450.
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.normalisation import (
-    Statistics,
+    NormParams,
+    NormResiduals,
     check_norm,
+    init_norm,
     normalise,
     normalise_dx,
     normalise_terms,
@@ -44,24 +45,7 @@ from purefw.precision import wide
 from purefw.rule import Rule
 
 
-class LayerNormParams(NamedTuple):
-    """The affine map; the cotangent dparams has this type too."""
-
-    scale: Float[Array, " n"]
-    bias: Float[Array, " n"]
-
-
-class LayerNormResiduals(NamedTuple):
-    """What `backward` needs: x and the parameters, alive anyway; two floats a row."""
-
-    x: Float[Array, "*b n"]
-    stats: Statistics
-    params: LayerNormParams
-
-
-def layer_norm(
-    features: int, *, eps: float = 1e-5
-) -> Rule[LayerNormParams, LayerNormResiduals]:
+def layer_norm(features: int, *, eps: float = 1e-5) -> Rule[NormParams, NormResiduals]:
     """Normalise each row, that is the last axis; see the module for the algebra.
 
     Args:
@@ -88,22 +72,16 @@ def layer_norm(
     check_norm("layer_norm", features, eps)
     return Rule(
         name="layer_norm",
-        init=partial(init, features=features),
+        init=partial(init_norm, features=features),
         forward=partial(forward, eps=eps),
         backward=backward,
         terms=terms,
     )
 
 
-def init(key: Key[Array, ""], *, features: int) -> LayerNormParams:
-    """Scale one and bias zero, so that y starts as xhat; nothing random."""
-    del key
-    return LayerNormParams(scale=jnp.ones(features), bias=jnp.zeros(features))
-
-
 def forward(
-    params: LayerNormParams, x: Float[Array, "*b n"], *, eps: float
-) -> tuple[Float[Array, "*b n"], LayerNormResiduals]:
+    params: NormParams, x: Float[Array, "*b n"], *, eps: float
+) -> tuple[Float[Array, "*b n"], NormResiduals]:
     """Equations (1) and (2)."""
     if x.ndim < 1 or x.shape[-1] != params.scale.size:
         raise ValueError(
@@ -113,12 +91,12 @@ def forward(
     stats, _ = statistics(x, (-1,), eps)
     xhat = normalise(x, stats)  # (1)
     y = scale * xhat + bias  # (2)
-    return y.astype(x.dtype), LayerNormResiduals(x, stats, params)
+    return y.astype(x.dtype), NormResiduals(x, stats, params)
 
 
 def backward(
-    residuals: LayerNormResiduals, dy: Float[Array, "*b n"]
-) -> tuple[LayerNormParams, Float[Array, "*b n"]]:
+    residuals: NormResiduals, dy: Float[Array, "*b n"]
+) -> tuple[NormParams, Float[Array, "*b n"]]:
     """Equations (3) to (5)."""
     x, stats, (scale, bias) = residuals
     xhat, dxhat = _xhat_and_dxhat(residuals, dy)
@@ -126,12 +104,12 @@ def backward(
     dscale = jnp.sum(wide(dy) * xhat, axis=rows)  # (3)
     dbias = jnp.sum(wide(dy), axis=rows)  # (3)
     dx = normalise_dx(xhat, dxhat, stats.s, (-1,))  # (5)
-    dparams = LayerNormParams(dscale.astype(scale.dtype), dbias.astype(bias.dtype))
+    dparams = NormParams(dscale.astype(scale.dtype), dbias.astype(bias.dtype))
     return dparams, dx.astype(x.dtype)
 
 
 def terms(
-    residuals: LayerNormResiduals, dy: Float[Array, "*b n"]
+    residuals: NormResiduals, dy: Float[Array, "*b n"]
 ) -> dict[str, dict[str, Float[Array, "*b n"]]]:
     """The summands of (5): "direct", "mean", "variance"; float32 for 16-bit x."""
     xhat, dxhat = _xhat_and_dxhat(residuals, dy)
@@ -139,7 +117,7 @@ def terms(
 
 
 def _xhat_and_dxhat(
-    residuals: LayerNormResiduals, dy: Float[Array, "*b n"]
+    residuals: NormResiduals, dy: Float[Array, "*b n"]
 ) -> tuple[Float[Array, "*b n"], Float[Array, "*b n"]]:
     x, stats, (scale, _) = residuals
     xhat = normalise(x, stats)  # (1)

@@ -16,9 +16,10 @@ from functools import partial
 from math import isfinite
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float
 
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def leaky_relu(slope: float = 0.01) -> Rule[tuple, Bool[Array, "*s"]]:
@@ -40,16 +41,10 @@ def leaky_relu(slope: float = 0.01) -> Rule[tuple, Bool[Array, "*s"]]:
         raise ValueError(f"leaky_relu: slope must be finite, got {slope}")
     return Rule(
         name="leaky_relu",
-        init=init,
+        init=no_params,
         forward=partial(forward, slope=slope),
         backward=partial(backward, slope=slope),
     )
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
 
 
 def forward(

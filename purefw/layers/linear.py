@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 
 
 class LinearParams(NamedTuple):
@@ -62,9 +63,7 @@ def linear(n_in: int, n_out: int, *, bias: bool = True) -> Rule:
         >>> y.shape
         (5, 2)
     """
-    for name, n in (("n_in", n_in), ("n_out", n_out)):
-        if n < 1:
-            raise ValueError(f"linear: {name} must be at least 1, got {n}")
+    check_sizes("linear", n_in=n_in, n_out=n_out)
     return Rule(
         name="linear",
         init=partial(init, n_in=n_in, n_out=n_out, bias=bias),

@@ -15,10 +15,11 @@ Precision: 16-bit x is computed in float32 and rounded once.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def log_sigmoid() -> Rule[tuple, Float[Array, "*s"]]:
@@ -29,13 +30,7 @@ def log_sigmoid() -> Rule[tuple, Float[Array, "*s"]]:
         >>> log_sigmoid().backward(residuals, jnp.array([1.0, 1.0, 1.0]))[1].round(3)
         Array([0.731, 0.5  , 0.119], dtype=float32)
     """
-    return Rule("log_sigmoid", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("log_sigmoid", no_params, forward, backward)
 
 
 def forward(

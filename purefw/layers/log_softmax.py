@@ -19,11 +19,12 @@ rounded y costs p |log p| <= 0.37 roundings.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.last_axis import check_last_axis
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def log_softmax() -> Rule[tuple, Float[Array, "*b n"]]:
@@ -39,13 +40,7 @@ def log_softmax() -> Rule[tuple, Float[Array, "*b n"]]:
         >>> log_softmax().backward(residuals, jnp.array([0.0, 1.0, 0.0]))[1].round(4)
         Array([-0.09  ,  0.7553, -0.6652], dtype=float32)
     """
-    return Rule("log_softmax", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("log_softmax", no_params, forward, backward)
 
 
 def forward(

@@ -20,11 +20,12 @@ exp(x - y) would turn the rounding of a large y into a wrong factor: in bfloat16
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.last_axis import check_last_axis
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def logsumexp() -> Rule[tuple, Float[Array, "*b n"]]:
@@ -42,13 +43,7 @@ def logsumexp() -> Rule[tuple, Float[Array, "*b n"]]:
         >>> logsumexp().backward(residuals, jnp.array(2.0))[1].round(4)
         Array([0.1801, 0.4895, 1.3305], dtype=float32)
     """
-    return Rule("logsumexp", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("logsumexp", no_params, forward, backward)
 
 
 def forward(

@@ -51,6 +51,7 @@ from purefw.recurrence import (
     scan_back,
 )
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 
 
 class LSTMParams(NamedTuple):
@@ -105,9 +106,7 @@ def lstm(n_in: int, hidden: int) -> Rule[LSTMParams, LSTMResiduals]:
         >>> y.sequence.shape, y.state.cell.shape
         ((5, 7, 2), (5, 2))
     """
-    for name, n in (("n_in", n_in), ("hidden", hidden)):
-        if n < 1:
-            raise ValueError(f"lstm: {name} must be at least 1, got {n}")
+    check_sizes("lstm", n_in=n_in, hidden=hidden)
     return Rule("lstm", partial(init, n_in=n_in, hidden=hidden), forward, backward)
 
 

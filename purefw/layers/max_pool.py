@@ -29,11 +29,11 @@ from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int
 
 from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.structure import Static
+from purefw.structure import Static, no_params
 from purefw.windows import (
     Windows,
     add_windows,
@@ -86,16 +86,10 @@ def max_pool(
     )
     return Rule(
         name="max_pool",
-        init=init,
+        init=no_params,
         forward=partial(forward, windows=windows),
         backward=partial(backward, windows=windows),
     )
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
 
 
 def forward(

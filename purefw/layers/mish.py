@@ -21,10 +21,11 @@ arXiv:1908.08681.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def mish() -> Rule[tuple, Float[Array, "*s"]]:
@@ -35,13 +36,7 @@ def mish() -> Rule[tuple, Float[Array, "*s"]]:
         >>> mish().backward(residuals, jnp.array([1.0, 1.0, 1.0]))[1].round(3)
         Array([0.059, 0.6  , 1.069], dtype=float32)
     """
-    return Rule("mish", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("mish", no_params, forward, backward)
 
 
 def forward(

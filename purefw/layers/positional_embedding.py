@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 
 
 def positional_embedding(length: int, width: int) -> Rule:
@@ -42,11 +43,7 @@ def positional_embedding(length: int, width: int) -> Rule:
         Array([[1., 2.],
                [3., 4.]], dtype=float32)
     """
-    for name, n in (("length", length), ("width", width)):
-        if n < 1:
-            raise ValueError(
-                f"positional_embedding: {name} must be at least 1, got {n}"
-            )
+    check_sizes("positional_embedding", length=length, width=width)
     return Rule(
         name="positional_embedding",
         init=partial(init, length=length, width=width),

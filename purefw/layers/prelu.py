@@ -28,6 +28,7 @@ from jaxtyping import Array, Float, Key
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 
 
 class PReLUParams(NamedTuple):
@@ -66,8 +67,7 @@ def prelu(n: int = 1) -> Rule[PReLUParams, PReLUResiduals]:
         >>> rule.backward(residuals, jnp.array([1.0, 1.0]))[0].slope
         Array([-2.], dtype=float32)
     """
-    if n < 1:
-        raise ValueError(f"prelu: n must be at least 1, got {n}")
+    check_sizes("prelu", n=n)
     return Rule("prelu", partial(init, n=n), forward, backward)
 
 

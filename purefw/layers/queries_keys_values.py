@@ -8,10 +8,11 @@ Keeping one of the three, or overwriting it with the next, is the usual mistake:
 gives them names.
 """
 
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.rule import Rule
 from purefw.softmax_attention import AttentionInput
+from purefw.structure import no_params
 
 
 def queries_keys_values() -> Rule[tuple, tuple]:
@@ -26,13 +27,7 @@ def queries_keys_values() -> Rule[tuple, tuple]:
         >>> queries_keys_values().backward((), dy)[1]
         Array([111.], dtype=float32)
     """
-    return Rule("queries_keys_values", init, forward, backward, terms=terms)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("queries_keys_values", no_params, forward, backward, terms=terms)
 
 
 def forward(params: tuple, x: Float[Array, "*s"]) -> tuple[AttentionInput, tuple]:

@@ -10,9 +10,10 @@ NaN in x stays NaN in y: x > 0 is false for it, so (1) is written with x <= 0.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float
 
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def relu() -> Rule[tuple, Bool[Array, "*s"]]:
@@ -23,13 +24,7 @@ def relu() -> Rule[tuple, Bool[Array, "*s"]]:
         >>> relu().backward(residuals, jnp.array([1.0, 1.0, 1.0]))[1]
         Array([0., 0., 1.], dtype=float32)
     """
-    return Rule("relu", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("relu", no_params, forward, backward)
 
 
 def forward(

@@ -13,9 +13,10 @@ Reference: Howard et al., "MobileNets", 2017, arXiv:1704.04861.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float
 
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def relu6() -> Rule[tuple, Bool[Array, "*s"]]:
@@ -26,13 +27,7 @@ def relu6() -> Rule[tuple, Bool[Array, "*s"]]:
         >>> relu6().backward(residuals, jnp.array([1.0, 1.0, 1.0]))[1]
         Array([0., 1., 0.], dtype=float32)
     """
-    return Rule("relu6", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("relu6", no_params, forward, backward)
 
 
 def forward(

@@ -13,10 +13,10 @@ Invariant: the norm of dx is that of dy; nothing is computed or rounded.
 import math
 from functools import partial
 
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.rule import Rule
-from purefw.structure import Static
+from purefw.structure import Static, no_params
 
 
 def reshape(shape: tuple[int, ...]) -> Rule[tuple, Static]:
@@ -40,13 +40,7 @@ def reshape(shape: tuple[int, ...]) -> Rule[tuple, Static]:
     """
     if any(n < 1 for n in shape):
         raise ValueError(f"reshape: shape must have positive lengths, got {shape}")
-    return Rule("reshape", init, partial(forward, shape=tuple(shape)), backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("reshape", no_params, partial(forward, shape=tuple(shape)), backward)
 
 
 def forward(

@@ -40,6 +40,7 @@ from purefw.recurrence import (
     scan_back,
 )
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 
 
 class RNNParams(NamedTuple):
@@ -79,9 +80,7 @@ def rnn(n_in: int, hidden: int) -> Rule[RNNParams, RNNResiduals]:
         >>> y.sequence.shape, y.state.shape
         ((5, 7, 2), (5, 2))
     """
-    for name, n in (("n_in", n_in), ("hidden", hidden)):
-        if n < 1:
-            raise ValueError(f"rnn: {name} must be at least 1, got {n}")
+    check_sizes("rnn", n_in=n_in, hidden=hidden)
     return Rule("rnn", partial(init, n_in=n_in, hidden=hidden), forward, backward)
 
 

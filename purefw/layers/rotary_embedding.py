@@ -13,10 +13,11 @@ the distance of the two positions alone.
 
 from functools import partial
 
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.rotation import check_rotation, rotate
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def rotary_embedding(width: int, *, base: float = 10000.0) -> Rule[tuple, tuple]:
@@ -44,16 +45,10 @@ def rotary_embedding(width: int, *, base: float = 10000.0) -> Rule[tuple, tuple]
     check_rotation("rotary_embedding", width, base)
     return Rule(
         name="rotary_embedding",
-        init=init,
+        init=no_params,
         forward=partial(forward, width=width, base=base),
         backward=partial(backward, base=base),
     )
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
 
 
 def forward(

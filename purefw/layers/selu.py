@@ -14,10 +14,11 @@ networks", 2017, arXiv:1706.02515.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 ALPHA = 1.6732632423543772848170429916717
 SCALE = 1.0507009873554804934193349852946
@@ -31,13 +32,7 @@ def selu() -> Rule[tuple, Float[Array, "*s"]]:
         >>> selu().backward(residuals, jnp.array([1.0, 1.0, 1.0]))[1].round(2)
         Array([0.65, 1.76, 1.05], dtype=float32)
     """
-    return Rule("selu", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("selu", no_params, forward, backward)
 
 
 def forward(

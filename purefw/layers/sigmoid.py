@@ -13,9 +13,10 @@ side.
 """
 
 from jax import lax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def sigmoid() -> Rule[tuple, Float[Array, "*s"]]:
@@ -27,13 +28,7 @@ def sigmoid() -> Rule[tuple, Float[Array, "*s"]]:
         >>> sigmoid().backward(residuals, jnp.array([1.0, 1.0]))[1].round(3)
         Array([0.25 , 0.105], dtype=float32)
     """
-    return Rule("sigmoid", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("sigmoid", no_params, forward, backward)
 
 
 def forward(

@@ -15,10 +15,11 @@ function approximation in reinforcement learning", 2017, arXiv:1702.03118.
 """
 
 from jax import lax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def silu() -> Rule[tuple, Float[Array, "*s"]]:
@@ -30,13 +31,7 @@ def silu() -> Rule[tuple, Float[Array, "*s"]]:
         >>> silu().backward(residuals, jnp.array([1.0, 1.0, 1.0]))[1].round(2)
         Array([0.07, 0.5 , 1.09], dtype=float32)
     """
-    return Rule("silu", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("silu", no_params, forward, backward)
 
 
 def forward(

@@ -17,14 +17,16 @@ Invariants: every row of p sums to 1. Adding a constant to a row of z leaves p a
 every row of dz sums to 0; adding one to a row of dp leaves dz alone, so under a
 cotangent of ones dz is 0 and a check with ones sees nothing.
 Limit: a score 88 (float32) or 709 (float64) below its row's largest has p = 0 and so
-dz = 0: exp underflows, and XLA on a CPU flushes subnormals. A row that holds NaN or
-+inf, or -inf alone, is NaN.
+dz = 0: exp underflows, and XLA on a CPU flushes subnormals. An entry of -inf (masked)
+has p = 0 and dz = 0, and so has every entry of a row of nothing else, where
+jax.nn.softmax and torch give NaN. A row that holds NaN or +inf is NaN.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def softmax() -> Rule[tuple, Float[Array, "*b n"]]:
@@ -38,13 +40,7 @@ def softmax() -> Rule[tuple, Float[Array, "*b n"]]:
         >>> p
         Array([[0., 0., 1.]], dtype=float32)
     """
-    return Rule("softmax", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("softmax", no_params, forward, backward)
 
 
 def forward(
@@ -56,8 +52,10 @@ def forward(
         raise ValueError(
             f"softmax: z must have shape (..., n) with n at least 1, got {z.shape}"
         )
-    e = jnp.exp(z - jnp.max(z, axis=-1, keepdims=True))
-    p = e / jnp.sum(e, axis=-1, keepdims=True)  # (1)
+    m = jnp.max(z, axis=-1, keepdims=True)
+    e = jnp.exp(z - jnp.where(m == -jnp.inf, 0, m))
+    total = jnp.sum(e, axis=-1, keepdims=True)
+    p = e / jnp.where(total == 0, 1, total)  # (1)
     return p, p
 
 

@@ -16,10 +16,11 @@ Precision: 16-bit x is computed in float32 and rounded once.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def softplus() -> Rule[tuple, Float[Array, "*s"]]:
@@ -30,13 +31,7 @@ def softplus() -> Rule[tuple, Float[Array, "*s"]]:
         >>> softplus().backward(residuals, jnp.array([1.0, 1.0]))[1].round(3)
         Array([0.5  , 0.731], dtype=float32)
     """
-    return Rule("softplus", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("softplus", no_params, forward, backward)
 
 
 def forward(

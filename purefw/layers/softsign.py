@@ -11,10 +11,11 @@ Precision: 16-bit x is computed in float32 and rounded once.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def softsign() -> Rule[tuple, Float[Array, "*s"]]:
@@ -25,13 +26,7 @@ def softsign() -> Rule[tuple, Float[Array, "*s"]]:
         >>> softsign().backward(residuals, jnp.array([1.0, 1.0, 1.0]))[1]
         Array([0.25  , 1.    , 0.0625], dtype=float32)
     """
-    return Rule("softsign", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("softsign", no_params, forward, backward)
 
 
 def forward(

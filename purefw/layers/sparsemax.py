@@ -30,11 +30,12 @@ Reference: Martins and Astudillo, "From softmax to sparsemax", 2016, arXiv:1602.
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float
 
 from purefw.last_axis import check_last_axis
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def sparsemax() -> Rule[tuple, Bool[Array, "*b n"]]:
@@ -50,13 +51,7 @@ def sparsemax() -> Rule[tuple, Bool[Array, "*b n"]]:
         >>> sparsemax().backward(residuals, jnp.array([1.0, 2.0, 4.0]))[1]
         Array([ 0., -1.,  1.], dtype=float32)
     """
-    return Rule("sparsemax", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("sparsemax", no_params, forward, backward)
 
 
 def forward(

@@ -14,9 +14,10 @@ modeling", 2021, arXiv:2109.08668.
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def squared_relu() -> Rule[tuple, Float[Array, "*s"]]:
@@ -27,13 +28,7 @@ def squared_relu() -> Rule[tuple, Float[Array, "*s"]]:
         >>> squared_relu().backward(residuals, jnp.array([1.0, 1.0, 1.0]))[1]
         Array([0., 0., 6.], dtype=float32)
     """
-    return Rule("squared_relu", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("squared_relu", no_params, forward, backward)
 
 
 def forward(

@@ -25,11 +25,12 @@ Reference: Shazeer, "GLU variants improve transformer", 2020, arXiv:2002.05202.
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.last_axis import split_halves
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def swiglu() -> Rule[tuple, Float[Array, "*b n"]]:
@@ -45,13 +46,7 @@ def swiglu() -> Rule[tuple, Float[Array, "*b n"]]:
         >>> swiglu().backward(residuals, jnp.array([1.0, 1.0]))[1].round(1)
         Array([0. , 0.7, 1. , 2.8], dtype=float32)
     """
-    return Rule("swiglu", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("swiglu", no_params, forward, backward)
 
 
 def forward(

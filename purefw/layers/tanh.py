@@ -12,9 +12,10 @@ off, and for |x| beyond 9 (float32) or 19 (float64) it is 0, where the truth is
 """
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.rule import Rule
+from purefw.structure import no_params
 
 
 def tanh() -> Rule[tuple, Float[Array, "*s"]]:
@@ -25,13 +26,7 @@ def tanh() -> Rule[tuple, Float[Array, "*s"]]:
         >>> tanh().backward(residuals, jnp.array([1.0, 1.0]))[1].round(3)
         Array([1.   , 0.786], dtype=float32)
     """
-    return Rule("tanh", init, forward, backward)
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
+    return Rule("tanh", no_params, forward, backward)
 
 
 def forward(

@@ -23,6 +23,7 @@ import jax
 from jaxtyping import Array, Float, Key
 
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 
 
 class UnembeddingResiduals(NamedTuple):
@@ -52,9 +53,7 @@ def unembedding(n_ids: int, width: int) -> Rule:
         >>> unembedding(2, 2).apply(table, jnp.array([10.0, 1.0]))
         Array([10., 23.], dtype=float32)
     """
-    for name, n in (("n_ids", n_ids), ("width", width)):
-        if n < 1:
-            raise ValueError(f"unembedding: {name} must be at least 1, got {n}")
+    check_sizes("unembedding", n_ids=n_ids, width=width)
     return Rule(
         name="unembedding",
         init=partial(init, n_ids=n_ids, width=width),

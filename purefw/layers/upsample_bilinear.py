@@ -23,10 +23,11 @@ from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 from purefw.windows import per_axis
 
 
@@ -52,16 +53,10 @@ def upsample_bilinear(factor: tuple[int, ...]) -> Rule[tuple, tuple]:
     factor = per_axis("upsample_bilinear", "factor", factor, 2)
     return Rule(
         name="upsample_bilinear",
-        init=init,
+        init=no_params,
         forward=partial(forward, factor=factor),
         backward=partial(backward, factor=factor),
     )
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
 
 
 def forward(

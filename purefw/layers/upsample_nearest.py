@@ -16,10 +16,11 @@ Precision: 16-bit dy is summed in float32 and rounded once.
 from functools import partial
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.structure import no_params
 from purefw.windows import per_axis
 
 
@@ -44,16 +45,10 @@ def upsample_nearest(factor: tuple[int, ...]) -> Rule[tuple, tuple]:
     factor = per_axis("upsample_nearest", "factor", factor, len(factor))
     return Rule(
         name="upsample_nearest",
-        init=init,
+        init=no_params,
         forward=partial(forward, factor=factor),
         backward=partial(backward, factor=factor),
     )
-
-
-def init(key: Key[Array, ""]) -> tuple:
-    """No parameters."""
-    del key
-    return ()
 
 
 def forward(

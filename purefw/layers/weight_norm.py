@@ -37,6 +37,7 @@ from jaxtyping import Array, Float, Key
 
 from purefw.precision import wide
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 
 
 class WeightNormParams(NamedTuple):
@@ -74,9 +75,7 @@ def weight_norm(n_in: int, n_out: int) -> Rule[WeightNormParams, WeightNormResid
         >>> rule.apply(params, jnp.ones((5, 3))).shape
         (5, 2)
     """
-    for name, n in (("n_in", n_in), ("n_out", n_out)):
-        if n < 1:
-            raise ValueError(f"weight_norm: {name} must be at least 1, got {n}")
+    check_sizes("weight_norm", n_in=n_in, n_out=n_out)
     return Rule(
         name="weight_norm",
         init=partial(init, n_in=n_in, n_out=n_out),

@@ -91,7 +91,9 @@ def log_softmax(
     """Equations (3) and (4): logp and lse. A row of -inf alone gives NaN."""
     a = jnp.argmax(z, axis=-1, keepdims=True)
     place = lax.broadcasted_iota(a.dtype, z.shape, z.ndim - 1)
-    centred = z - jnp.take_along_axis(z, a, axis=-1)
+    # At a exactly 0, or NaN: where XLA contracts the subtraction with a product that
+    # made z, z_a - z_a is what z_a was rounded by, 1e-6 in float32 at z = 30.
+    centred = jnp.where(place == a, 0 * z, z - jnp.take_along_axis(z, a, axis=-1))
     others = jnp.where(place == a, 0, jnp.exp(centred))
     tail = jnp.log1p(jnp.sum(others, axis=-1, keepdims=True))  # (3)
     lse = jnp.take_along_axis(z, a, axis=-1) + tail  # (4)

@@ -139,6 +139,19 @@ CONVOLUTIONS = {
         transposed_convolution(1, 1, (3, 2), padding="VALID", bias=False),
         {"typical": normal(2, 5, 3, 1)},
     ),
+    "transposed_convolution_with_everything": RuleEntry(
+        transposed_convolution(
+            6,
+            4,
+            (3, 2),
+            stride=(2, 3),
+            padding=1,
+            output_padding=(1, 2),
+            dilation=(2, 3),
+            groups=2,
+        ),
+        {"typical": normal(2, 5, 3, 6), "one_example": normal(1, 3, 2, 6)},
+    ),
     "transposed_convolution_stride_beyond_window": RuleEntry(
         transposed_convolution(2, 3, (2,), stride=3, padding="SAME"),
         {"typical": normal(2, 5, 2)},

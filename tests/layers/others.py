@@ -1,15 +1,11 @@
-"""What the layer tests share: torch in our layout, and a verdict on a broken rule."""
+"""What the layer tests share: torch in our layout, and how arrays are compared."""
 
 import contextlib
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
-from reference import check_rule
-from reference.verdict import Verdict
 
 
 def torch():
@@ -61,12 +57,6 @@ def cotangents_agree(rule, params, x, keys, form=None):
     dy = jax.random.normal(next(keys), y.shape)
     hand = rule.backward(rule.forward(params, x)[1], dy)
     jax.tree.map(same, hand, pullback(dy))
-
-
-def is_refuted(rule, backward, x, leaf="dx", **options):
-    """Whether check_rule calls the leaf of a broken backward WRONG."""
-    report = check_rule(replace(rule, backward=backward), x, **options)
-    return report.leaves[leaf].verdict is Verdict.WRONG
 
 
 def drawn(rule, keys, *shape):

@@ -2,7 +2,6 @@
 
 import math
 import zlib
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -21,17 +20,15 @@ from purefw.layers.logsumexp import logsumexp
 from purefw.layers.prelu import PReLUParams, prelu
 from purefw.layers.sparsemax import sparsemax
 from purefw.layers.swiglu import swiglu
-from reference import check_rule
 from reference.baselines.activations import ACTIVATION_FORMS
 from reference.registry.activations import ACTIVATIONS
-from reference.verdict import Verdict
+from tests.refute import refuted
 
 OURS = [name for name in ACTIVATION_FORMS if name not in ("relu", "tanh")]
 NOT_ENTRYWISE = {"prelu_of_each", "glu", "swiglu", "geglu"}
 NOT_ENTRYWISE |= {"log_softmax", "logsumexp", "sparsemax"}
 ENTRYWISE = [name for name in OURS if name not in NOT_ENTRYWISE]
 ALONG_ROWS = [log_softmax(), logsumexp(), sparsemax()]
-HARD = {"typical", "saturated", "large_and_near", "large_gate"}
 DTYPES = ["float64", "float32", "bfloat16", "float16"]
 
 
@@ -44,39 +41,6 @@ def drawn(name, situation, dtype):
     y = jax.eval_shape(ACTIVATIONS[name].rule.apply, params, x)
     dy = jax.random.normal(dy_key, y.shape)
     return jax.tree.map(lambda v: v.astype(dtype), (params, x, dy))
-
-
-def value_and_cotangents(form, params, x, dy):
-    y, pullback = jax.vjp(form, params, x)
-    return [y, *jax.tree.leaves(pullback(dy))]
-
-
-def roundings(value, truth, dtype):
-    """Largest error over the largest entry of the truth, in roundings of the dtype."""
-    assert value.shape == truth.shape and value.dtype == dtype
-    value, truth = (np.asarray(v, np.float64) for v in (value, truth))
-    unit, size = float(jnp.finfo(dtype).eps) / 2, np.abs(truth).max()
-    return np.abs(value - truth).max() / (size if size > 0 else 1) / unit
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", OURS)
-def test_value_and_cotangents_are_as_near_to_the_truth_as_those_of_jax_nn(name, dtype):
-    rule, form = ACTIVATIONS[name].rule, ACTIVATION_FORMS[name]
-    for situation in HARD & ACTIVATIONS[name].inputs.keys():
-        params, x, dy = drawn(name, situation, dtype)
-        lifted = jax.tree.map(lambda v: v.astype(jnp.float64), (params, x, dy))
-        with jax.disable_jit():  # each operation rounds, and compiles only once
-            truth = value_and_cotangents(form, *lifted)
-            theirs = value_and_cotangents(form, params, x, dy)
-        y, residuals = rule.forward(params, x)
-        ours = [y, *jax.tree.leaves(rule.backward(residuals, dy))]
-        for o, t, v in zip(ours, theirs, truth, strict=True):
-            # Autodiff of the forms errs in float64 too: mish by 54 roundings.
-            # Below, 4 for forms that happen to make no error; worst of ours: 1 of 1.5.
-            floor = 64 if dtype == "float64" else 4
-            allowed = 1.5 * max(roundings(t, v, dtype), floor)
-            assert roundings(o, v, dtype) <= allowed, situation
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -203,10 +167,9 @@ def test_every_rule_has_a_mutant():
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_verifier_rejects_the_mutant(name):
+def test_the_mutant_is_refuted(name):
     params, x, _ = drawn(name, "typical", "float64")
-    mutant = replace(ACTIVATIONS[name].rule, backward=MUTANTS[name])
-    assert check_rule(mutant, x, params=params).verdict is Verdict.WRONG
+    assert refuted(ACTIVATIONS[name].rule, x, MUTANTS[name], params=params)
 
 
 @pytest.mark.parametrize(

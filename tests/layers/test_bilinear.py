@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from purefw.layers.bilinear import bilinear
-from tests.layers.others import is_refuted, same, torch
+from tests.layers.others import same, torch
+from tests.refute import refuted
 
 
 def case(keys, *leading):
@@ -61,7 +62,7 @@ def test_gradients_of_swapped_inputs_are_refuted(keys):
         return dparams, (dright, dleft)
 
     x = tuple(jax.random.normal(next(keys), (2, 5, 3)))
-    assert is_refuted(rule, backward, x, "dx[0]")
+    assert "dx[0]" in refuted(rule, x, backward)
 
 
 @pytest.mark.parametrize("name", ["n_left", "n_right", "n_out"])

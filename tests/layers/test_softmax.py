@@ -57,7 +57,14 @@ def test_extreme_scores_neither_overflow_nor_divide_by_zero():
     np.testing.assert_array_equal(dz, jnp.zeros((3, 3)))
 
 
-@pytest.mark.parametrize("row", [[jnp.nan, 0], [jnp.inf, 0], [-jnp.inf, -jnp.inf]])
+def test_a_masked_row_is_0_and_passes_nothing_back(keys):
+    z = jnp.array([[-jnp.inf] * 3, [-jnp.inf, 2.0, 2.0]])
+    p, dz = _both(z, jax.random.normal(next(keys), (2, 3)))
+    np.testing.assert_array_equal(p, jnp.array([[0.0, 0, 0], [0, 0.5, 0.5]]))
+    assert not dz[0].any() and dz[1, 0] == 0 and dz[1, 1] != 0
+
+
+@pytest.mark.parametrize("row", [[jnp.nan, 0], [jnp.inf, 0]])
 def test_a_row_without_a_softmax_is_nan_and_its_neighbour_is_not(row):
     p = softmax().forward((), jnp.array([row, [0.0, 0.0]]))[0]
     assert jnp.isnan(p[0]).all() and (p[1] == 0.5).all()

@@ -1,14 +1,13 @@
-"""The oracle rejects the mistakes that people make in each of these losses."""
+"""Autodiff refutes the mistakes that people make in each of these losses."""
 
 import zlib
-from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from reference import assert_correct, check_loss
 from reference.registry import LOSSES
+from tests.refute import refuted_loss
 
 
 def of_residuals(edit):
@@ -145,21 +144,18 @@ MUTANTS = {
 ENTRIES = sorted({name for name, _, _ in MUTANTS.values()})
 
 
-def judge(name, situation, mistake):
+def where_refuted(name, situation, mistake):
     entry = LOSSES[name]
     key = jax.random.key(zlib.crc32(f"{name}/{situation}".encode()))
     prediction, target = entry.inputs[situation](key)
-    loss = replace(entry.loss, backward=mistake(entry.loss.backward))
-    assert_correct(check_loss(loss, prediction, target))
+    return refuted_loss(entry.loss, prediction, target, mistake(entry.loss.backward))
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
-def test_the_mistake_is_rejected(mutant):
-    with pytest.raises(AssertionError, match="WRONG"):
-        judge(*MUTANTS[mutant])
+def test_the_mistake_is_refuted(mutant):
+    assert where_refuted(*MUTANTS[mutant])
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_a_backward_that_takes_dloss_for_1_is_rejected(name):
-    with pytest.raises(AssertionError, match="WRONG"):
-        judge(name, "typical", ignoring_dloss)
+def test_a_backward_that_takes_dloss_for_1_is_refuted(name):
+    assert where_refuted(name, "typical", ignoring_dloss)
