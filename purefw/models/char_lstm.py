@@ -5,6 +5,7 @@ from purefw.layers.embedding import embedding
 from purefw.layers.linear import linear
 from purefw.layers.lstm import lstm
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 
 
 def char_lstm(n_ids: int, width: int, hidden: int) -> Rule:
@@ -32,9 +33,7 @@ def char_lstm(n_ids: int, width: int, hidden: int) -> Rule:
         >>> rule.apply(rule.init(jax.random.key(0)), ids).shape
         (1, 4, 11)
     """
-    for name, n in (("n_ids", n_ids), ("width", width), ("hidden", hidden)):
-        if n < 1:
-            raise ValueError(f"char_lstm: {name} must be at least 1, got {n}")
+    check_sizes("char_lstm", n_ids=n_ids, width=width, hidden=hidden)
     return chain(
         embedding(n_ids, width),
         sequence_only(lstm(width, hidden)),

@@ -12,6 +12,7 @@ from purefw.layers.queries_keys_values import queries_keys_values
 from purefw.layers.swiglu import swiglu
 from purefw.layers.unembedding import unembedding
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 
 ROTARY_BASE = 10000.0
 
@@ -62,14 +63,12 @@ def gpt(
     Reference: Radford et al., "Language Models are Unsupervised Multitask Learners",
     2019, for the whole; rotary positions and SwiGLU: see their rules.
     """
-    for name, n in (("n_ids", n_ids), ("width", width), ("blocks", blocks)):
-        if n < 1:
-            raise ValueError(f"gpt: {name} must be at least 1, got {n}")
-    if heads < 1 or width % heads:
+    check_sizes("gpt", n_ids=n_ids, width=width, heads=heads, blocks=blocks)
+    if width % heads:
         raise ValueError(f"gpt: heads must divide width {width}, got {heads}")
-    if length is not None and length < 1:
-        raise ValueError(f"gpt: length must be at least 1, got {length}")
-    if length is None and width // heads % 2:
+    if length is not None:
+        check_sizes("gpt", length=length)
+    elif width // heads % 2:
         raise ValueError(
             f"gpt: width must be an even number a head for rotary positions, "
             f"got {width} for {heads} heads"

@@ -7,6 +7,7 @@ from purefw.layers.max_pool import max_pool
 from purefw.layers.reshape import reshape
 from purefw.models.perceptron import perceptron
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 
 
 def lenet(side: int, classes: int, activation: Rule) -> Rule:
@@ -41,8 +42,7 @@ def lenet(side: int, classes: int, activation: Rule) -> Rule:
     """
     if side not in (28, 32):
         raise ValueError(f"lenet: side must be 28 or 32, got {side}")
-    if classes < 1:
-        raise ValueError(f"lenet: classes must be at least 1, got {classes}")
+    check_sizes("lenet", classes=classes)
     return chain(
         reshape((side, side, 1)),
         convolution(1, 6, (5, 5), padding="SAME" if side == 28 else "VALID"),

@@ -10,6 +10,7 @@ from purefw.layers.linear import linear
 from purefw.layers.relu import relu
 from purefw.layers.reshape import reshape
 from purefw.rule import Rule
+from purefw.sizes import check_sizes
 
 
 def resnet(
@@ -56,9 +57,7 @@ def resnet(
         raise ValueError(
             f"resnet: widths must be at least one, all positive, got {widths}"
         )
-    for name, n in (("blocks", blocks), ("classes", classes)):
-        if n < 1:
-            raise ValueError(f"resnet: {name} must be at least 1, got {n}")
+    check_sizes("resnet", blocks=blocks, classes=classes)
     stages = [*_normed(shape[2], widths[0], 3), relu()]
     for n_in, n_out in zip((widths[0], *widths), widths):
         halving = [] if n_in == n_out else [_halving_block(n_in, n_out)]

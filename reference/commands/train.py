@@ -20,6 +20,10 @@ from reference.commands.networks import ACTIVATIONS, NETWORKS, build, one_of
 
 GRADIENTS = {"manual": purefw.loss_and_grad, "autodiff": autodiff.loss_and_grad}
 OPTIMISERS = {"sgd": optax.sgd, "adam": optax.adam}
+SCHEDULES = {
+    "constant": lambda rate, steps: rate,
+    "cosine": optax.cosine_decay_schedule,
+}
 RATES = {"sgd": 0.1, "adam": 1e-3}
 BATCH_SIZE = 32
 LINES = 30
@@ -65,6 +69,9 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option(help="0.1 under sgd, 0.001 under adam.")
     ] = None,
+    schedule: Annotated[
+        str, typer.Option(help="Of the rate: constant, or cosine down to 0 at the end.")
+    ] = "constant",
     seed: Annotated[
         int, typer.Option(help="Of the parameters, the split and the order.")
     ] = 0,
@@ -75,29 +82,29 @@ def train(
     optimiser = optimiser or choice.optimiser
     descend = one_of("optimiser", optimiser, OPTIMISERS)
     rate = RATES[optimiser] if learning_rate is None else learning_rate
-    if not (rate > 0 and math.isfinite(rate)):
-        raise ValueError(
-            f"train: learning-rate must be positive and finite, got {rate}"
-        )
+    rate_of_step = one_of("schedule", schedule, SCHEDULES)
+    check_rate(rate)
     dataset = load_for(network, data, data_dir, text_file, seed)
     rule, description = build(network, dataset, layers, activation)
     if network == "autoencoder":
         dataset = to_itself(dataset)
     rows = len(dataset.train.x)
     batch_size = min(BATCH_SIZE, rows) if batch_size is None else batch_size
+    epochs = choice.epochs if epochs is None else epochs
+    steps = max(1, epochs * rows // max(1, batch_size))
     console = Console()
     console.print(
         f"{dataset.name}: {rows} rows to learn from, "
         f"{len(dataset.validation.x)} held out. {description}, {gradient} gradient, "
-        f"{optimiser}, learning rate {rate}, batch {batch_size}.",
+        f"{optimiser}, {schedule} learning rate {rate}, batch {batch_size}.",
         soft_wrap=True,
     )
     fitted = fit(
         rule,
         squared_error() if dataset.classes is None else softmax_cross_entropy(),
         dataset,
-        optimiser=descend(rate),
-        epochs=choice.epochs if epochs is None else epochs,
+        optimiser=descend(rate_of_step(rate, steps)),
+        epochs=epochs,
         batch_size=batch_size,
         key=jax.random.key(seed),
         gradient=source,
@@ -106,6 +113,14 @@ def train(
     console.print(table(fitted.history))
     if dataset.name == "text":
         console.print("loss: nats a character")
+
+
+def check_rate(rate: float) -> None:
+    """Raise ValueError unless the learning rate leads downhill."""
+    if not (rate > 0 and math.isfinite(rate)):
+        raise ValueError(
+            f"train: learning-rate must be positive and finite, got {rate}"
+        )
 
 
 def load_for(
