@@ -12,14 +12,17 @@ import jax
 import numpy as np
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Integer, Key
+from jaxtyping import Array, Float, Key, Shaped
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from purefw.compose import loss_and_grad
 from purefw.data import Dataset, Split, minibatches
-from purefw.metrics import accuracy
+from purefw.evaluation import evaluate
 from purefw.rule import Loss, Rule
+from purefw.running import has_running, move_running
+
+MOMENTUM = 0.9  # Of running statistics: the share of the old value.
 
 Gradient = Callable[[Rule, Loss], Callable[..., tuple[Float[Array, ""], Any]]]
 
@@ -32,13 +35,16 @@ class State(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """How good the parameters are after an epoch; number 0 is before the first."""
+    """How good the parameters are after an epoch; number 0 is before the first.
+
+    The accuracies are None where the data have no classes.
+    """
 
     number: int
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     validation_loss: float
-    validation_accuracy: float
+    validation_accuracy: float | None
 
 
 class Fitted(NamedTuple):
@@ -68,10 +74,11 @@ class NonFiniteLoss(ValueError):
 
 def train_step(
     state: State,
-    x: Float[Array, "b *features"],
-    target: Integer[Array, " b"],
+    x: Shaped[Array, "b *features"],
+    target: Shaped[Array, "b *steps"],
     key: Key[Array, ""],
     *,
+    network: Rule,
     gradient: Callable[..., tuple[Float[Array, ""], Any]],
     optimiser: optax.GradientTransformation,
 ) -> tuple[State, Float[Array, ""]]:
@@ -82,6 +89,8 @@ def train_step(
         x: The rows of the minibatch.
         target: Their labels.
         key: For a random network; others do not look at it.
+        network: What is trained. Where it has a batch norm, its residuals move the
+            running statistics; XLA merges that forward with loss_and_grad's own.
         gradient: What `loss_and_grad(network, loss)` returns.
         optimiser: Any of Optax's.
 
@@ -93,7 +102,12 @@ def train_step(
         updates, optimiser_state = optimiser.update(
             dparams, state.optimiser, state.params
         )
-    return State(optax.apply_updates(state.params, updates), optimiser_state), loss
+    params = optax.apply_updates(state.params, updates)
+    if has_running(params):
+        args = (x, jax.random.clone(key)) if network.random else (x,)
+        _, residuals = network.forward(state.params, *args)
+        params = move_running(params, residuals, MOMENTUM)
+    return State(params, optimiser_state), loss
 
 
 def train_epoch(
@@ -127,14 +141,6 @@ def train_epoch(
     return lax.scan(body, state, (rows, keys))
 
 
-def evaluate(
-    params: Any, split: Split, *, network: Rule, loss: Loss
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Loss and accuracy over a whole split at once, with the network at inference."""
-    scores = network.apply(params, split.x)
-    return loss.forward(scores, split.labels)[0], accuracy(scores, split.labels)
-
-
 def train(
     network: Rule,
     loss: Loss,
@@ -149,8 +155,9 @@ def train(
     """Train, and hand over the state of things after every epoch.
 
     Args:
-        network: Maps rows of the data to one score a class.
-        loss: Judges the scores against integer labels.
+        network: Maps rows of the data to one score a class, or, where there are no
+            classes, to arrays like the labels.
+        loss: Judges what the network says against the labels.
         data: What to learn from and what to judge by.
         optimiser: Any of Optax's.
         epochs: How often the training split is gone through. At least 1.
@@ -177,7 +184,12 @@ def train(
             f"learn from, got {batch_size}"
         )
     check_fit(network, data)
-    step = partial(train_step, gradient=gradient(network, loss), optimiser=optimiser)
+    step = partial(
+        train_step,
+        network=network,
+        gradient=gradient(network, loss),
+        optimiser=optimiser,
+    )
     return _epochs(
         network.init,
         optimiser.init,
@@ -205,8 +217,8 @@ def _epochs(init_params, init_optimiser, run, judge, data, epochs, key):
                 raise NonFiniteLoss(number, first + 1, float(losses[first]), params)
         record = Epoch(
             number,
-            *map(float, judge(state.params, data.train)),
-            *map(float, judge(state.params, data.validation)),
+            *jax.tree.map(float, judge(state.params, data.train)),
+            *jax.tree.map(float, judge(state.params, data.validation)),
         )
         for value in (record.train_loss, record.validation_loss):
             if not np.isfinite(value):
@@ -267,28 +279,37 @@ def fit(
     )
     params, history = None, []
     with _bar(disable=not progress) as bar:
-        task = bar.add_task(data.name, total=epochs, accuracy=0.0)
+        task = bar.add_task(data.name, total=epochs, newest="")
         for record, newest in epochs_done:
             params = newest
             history.append(record)
-            bar.update(
-                task, completed=record.number, accuracy=record.validation_accuracy
-            )
+            bar.update(task, completed=record.number, newest=_newest(record))
     return Fitted(params, history)
 
 
 def check_fit(network: Rule, data: Dataset) -> None:
-    """Raise ValueError unless the network maps the data's rows to one score a class."""
+    """Raise ValueError unless the network maps the data's rows to what is judged."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     scores = jax.eval_shape(
         lambda key, x: network.apply(network.init(key), x), key, data.train.x
     )
-    expected = (len(data.train.x), data.classes)
+    labels = data.train.labels.shape
+    if data.classes is None:
+        wanted, expected = f"an array like the labels of {data.name}", labels
+    else:
+        wanted = f"one score a class of {data.name}"
+        expected = (*labels, data.classes)
     if scores.shape != expected:
         raise ValueError(
-            f"train: network must give one score a class of {data.name}, shape "
-            f"{expected}, got {scores.shape}"
+            f"train: network must give {wanted}, shape {expected}, got {scores.shape}"
         )
+
+
+def _newest(epoch: Epoch) -> str:
+    """What the bar shows of an epoch."""
+    if epoch.validation_accuracy is None:
+        return f"validation loss {epoch.validation_loss:.4f}"
+    return f"validation accuracy {epoch.validation_accuracy:.1%}"
 
 
 def _bar(*, disable: bool) -> Progress:
@@ -296,7 +317,7 @@ def _bar(*, disable: bool) -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("validation accuracy {task.fields[accuracy]:.1%}"),
+        TextColumn("{task.fields[newest]}"),
         console=Console(stderr=True),
         disable=disable,
     )

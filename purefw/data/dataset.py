@@ -5,19 +5,20 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Shaped
 
 
 class Split(NamedTuple):
     """Rows and their labels, on the device.
 
     Attributes:
-        x: One example a row.
-        labels: One integer in [0, classes) a row.
+        x: One example a row: floats, or integers that are ids.
+        labels: One integer in [0, classes) a row, or an id; floats, an array a row,
+            where there are no classes.
     """
 
-    x: Float[Array, "n *features"]
-    labels: Shaped[Array, " m"]
+    x: Shaped[Array, "n *features"]
+    labels: Shaped[Array, "m *steps"]
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ class Dataset:
         name: What messages call it.
         train: What the gradient sees.
         validation: What it never sees.
-        classes: How many there are.
+        classes: How many there are; None where the labels are floats.
 
     Raises:
-        ValueError: a split is empty, holds NaN or infinities, or has labels that are
-            not integers in [0, classes), one a row; the splits' widths differ.
+        ValueError: a split is empty, holds NaN, infinities or negative ids, or has
+            labels that do not fit its rows and the classes; the splits' widths differ.
 
     Example:
         >>> rows = Split(jnp.array([[0.5], [1.5]]), jnp.array([0, 2]))
@@ -45,18 +46,21 @@ class Dataset:
     name: str
     train: Split
     validation: Split
-    classes: int
+    classes: int | None
 
     def __post_init__(self) -> None:
         """Refuse bad data before anything is trained on it."""
-        if self.classes < 1:
+        if self.classes is not None and self.classes < 1:
             raise ValueError(
                 f"{self.name}: classes must be at least 1, got {self.classes}"
             )
         for which in ("train", "validation"):
             split = getattr(self, which)
             check_rows(f"{self.name}: {which}.x", split.x)
-            check_labels(f"{self.name}: {which}.labels", split, self.classes)
+            if self.classes is None:
+                check_values(f"{self.name}: {which}.labels", split)
+            else:
+                check_labels(f"{self.name}: {which}.labels", split, self.classes)
         width, got = self.train.x.shape[1:], self.validation.x.shape[1:]
         if got != width:
             raise ValueError(
@@ -66,37 +70,69 @@ class Dataset:
 
 
 def check_rows(who: str, x: Shaped[Array, "..."]) -> None:
-    """Raise ValueError unless there is a row, every entry a finite float."""
+    """Raise ValueError unless there is a row, every entry a finite float or an id."""
     if x.ndim < 2 or x.size == 0:
         raise ValueError(
             f"{who} must have shape (rows, features) and not be empty, "
             f"got shape {x.shape}"
         )
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ValueError(f"{who} must be floats, got {x.dtype}")
-    nan, infinite = int(jnp.isnan(x).sum()), int(jnp.isinf(x).sum())
+    if jnp.issubdtype(x.dtype, jnp.integer):
+        if int(x.min()) < 0:
+            raise ValueError(f"{who} must hold ids from 0, got {int(x.min())}")
+        return
+    check_finite(who, x)
+
+
+def check_finite(who: str, v: Shaped[Array, "..."]) -> None:
+    """Raise ValueError unless every entry is a finite float."""
+    if not jnp.issubdtype(v.dtype, jnp.floating):
+        raise ValueError(f"{who} must be floats, got {v.dtype}")
+    nan, infinite = int(jnp.isnan(v).sum()), int(jnp.isinf(v).sum())
     if nan or infinite:
         raise ValueError(
             f"{who} must be finite, got {nan} NaN and {infinite} infinite entries"
         )
 
 
-def check_labels(who: str, split: Split, classes: int) -> None:
-    """Raise ValueError unless there is one integer in [0, classes) a row."""
-    labels, n = split.labels, len(split.x)
-    if labels.shape != (n,):
+def check_values(who: str, split: Split) -> None:
+    """Raise ValueError unless there is an array of finite floats a row."""
+    if split.labels.shape[:1] != split.x.shape[:1]:
         raise ValueError(
-            f"{who} must have shape ({n},), one a row of x, got {labels.shape}"
+            f"{who} must have {len(split.x)} rows, as x has, "
+            f"got shape {split.labels.shape}"
+        )
+    check_finite(who, split.labels)
+
+
+def check_labels(who: str, split: Split, classes: int) -> None:
+    """Raise ValueError unless there is one integer in [0, classes) a row, or an id."""
+    x, labels = split
+    each_id = jnp.issubdtype(x.dtype, jnp.integer) and labels.shape == x.shape
+    if labels.shape != x.shape[:1] and not each_id:
+        raise ValueError(
+            f"{who} must have shape ({len(x)},), one a row of x, got {labels.shape}"
         )
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ValueError(f"{who} must be integers, got {labels.dtype}")
     values = np.asarray(labels)
-    outside = np.flatnonzero((values < 0) | (values >= classes))
+    outside = np.argwhere((values < 0) | (values >= classes))
     if outside.size:
-        row = outside[0]
+        first = tuple(outside[0])
         raise ValueError(
-            f"{who} must lie in [0, {classes}), got {values[row]} in row {row}"
+            f"{who} must lie in [0, {classes}), got {values[first]} in row {first[0]}"
         )
+
+
+def to_itself(data: Dataset) -> Dataset:
+    """The same rows, each its own label: what an autoencoder learns.
+
+    Example:
+        >>> rows = Split(jnp.array([[0.5], [1.5]]), jnp.array([0, 1]))
+        >>> to_itself(Dataset("mine", rows, rows, classes=2)).train.labels.shape
+        (2, 1)
+    """
+    splits = (Split(split.x, split.x) for split in (data.train, data.validation))
+    return Dataset(data.name, *splits, classes=None)
 
 
 def on_device(x: Any, labels: Any) -> Split:

@@ -173,7 +173,9 @@ def update_running(
 
     Args:
         params: Those to update, after the optimiser has moved scale and bias.
-        residuals: What `forward` returned for the batch.
+        residuals: What `forward` returned for the batch. They hold the old running
+            statistics, so that weight decay, which is for what is learned, leaves no
+            trace on them.
         momentum: Share of the old value, in [0, 1].
 
     Returns:
@@ -186,8 +188,10 @@ def update_running(
         raise ValueError(f"batch_norm: momentum must be in [0, 1], got {momentum}")
     batch = residuals.stats.mean, residuals.var
     running = (
-        (momentum * wide(old) + (1 - momentum) * new.reshape(-1)).astype(old.dtype)
-        for old, new in zip(params[2:], batch)  # (9)
+        (momentum * wide(old) + (1 - momentum) * new.reshape(old.shape)).astype(
+            old.dtype
+        )
+        for old, new in zip(residuals.params[2:], batch)  # (9)
     )
     return BatchNormParams(*params[:2], *running)
 

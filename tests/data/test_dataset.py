@@ -71,9 +71,11 @@ def test_the_seed_decides_the_split(make):
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="one of digits, toy, mnist, got 'cifar'"):
+    with pytest.raises(
+        ValueError, match="one of digits, toy, mnist, text, got 'cifar'"
+    ):
         load("cifar")
-    assert NAMES == ("digits", "toy", "mnist")
+    assert NAMES == ("digits", "toy", "mnist", "text")
 
 
 def test_mnist_wants_a_directory():

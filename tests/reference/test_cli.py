@@ -64,7 +64,10 @@ def test_both_gradients_print_the_same_table(purefw):
 @pytest.mark.parametrize(
     "options,message",
     [
-        ("--data cifar", "load: name must be one of digits, toy, mnist, got 'cifar'"),
+        (
+            "--data cifar",
+            "load: name must be one of digits, toy, mnist, text, got 'cifar'",
+        ),
         ("--data mnist", "load: directory must be given for mnist, got None"),
         ("--data mnist --data-dir /no", "mnist: directory must be a folder, got /no"),
         ("--learning-rate -0.1", "learning-rate must be positive and finite, got -0.1"),

@@ -1,4 +1,4 @@
-"""Networks: chains of the layers."""
+"""The perceptron: linear layers with an activation between them."""
 
 from collections.abc import Sequence
 
