@@ -14,3 +14,15 @@ def keys():
     """An endless supply of independent keys: call next(keys)."""
     root = jax.random.key(0)
     return (jax.random.fold_in(root, i) for i in range(2**32))
+
+
+@pytest.fixture(autouse=True)
+def little_optimisation_where_programs_are_small(request):
+    """Spare XLA's optimiser the hundreds of small programs of the library's own tests.
+
+    It halves their time. The registry and the rounding are tested on what users run.
+    """
+    hasty = request.path.parent.name in ("layers", "losses")
+    jax.config.update("jax_disable_most_optimizations", hasty)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

@@ -74,12 +74,13 @@ def leaves(root: str, tree) -> dict:
 def apart(cotangents: dict, truth: dict) -> set[str]:
     """The names of the leaves that are FAR from the truth, or not finite."""
     assert cotangents.keys() == truth.keys()
+    sizes = {name: np.abs(v).max(initial=0) for name, v in truth.items()}
+    nothing = FAR * max(sizes.values())  # A true zero is not so but for rounding.
 
     def far(name):
         value, true = np.asarray(cotangents[name]), np.asarray(truth[name])
         assert value.shape == true.shape
-        size = np.abs(true).max(initial=0) or 1.0
-        return not np.abs(value - true).max(initial=0) <= FAR * size
+        return not np.abs(value - true).max() <= FAR * max(sizes[name], nothing)
 
     return {name for name in truth if far(name)}
 

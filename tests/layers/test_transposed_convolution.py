@@ -29,8 +29,8 @@ def torch_kernel(weight, groups=1):
 GEOMETRIES = {
     "plain": {},
     "stride": dict(stride=(2, 3)),
-    "padding": dict(padding=1),
-    "stride_beyond_window": dict(stride=5, padding=1),
+    "padding": dict(padding=(1, 2)),
+    "stride_beyond_window": dict(stride=5, padding=(1, 1)),
     "dilation": dict(dilation=(3, 2)),
     "groups": dict(groups=2),
     "output_padding": dict(stride=(2, 3), output_padding=(1, 2)),
@@ -40,8 +40,8 @@ GEOMETRIES = {
 
 @pytest.mark.parametrize("options", GEOMETRIES.values(), ids=GEOMETRIES)
 def test_images_agree_with_torch(options, keys):
-    padding = options.get("padding", 0)
-    pairs = padding if padding == 0 else [(p, p) for p in np.broadcast_to(padding, 2)]
+    padding = options.get("padding", (0, 0))
+    pairs = [(p, p) for p in padding]
     rule = transposed_convolution(4, 6, (3, 2), **{**options, "padding": pairs})
     groups = options.get("groups", 1)
     params, x, dy = drawn(rule, keys, 2, 5, 7, 4)
