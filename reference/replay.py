@@ -82,17 +82,19 @@ def changed(f: Callable, change: Change) -> Callable:
 
 def replay(closed: core.ClosedJaxpr, inputs: list, change: Change) -> list:
     """Evaluate a closed jaxpr with a change."""
-    return _Replay(change).run(closed.jaxpr, closed.consts, inputs)
+    return Replay(change).run(closed.jaxpr, closed.consts, inputs)
 
 
-class _Replay:
+class Replay:
     """The walk: a count of equations gives each its own noise."""
 
     def __init__(self, change: Change):
+        """Start counting."""
         self.change = change
         self.count = 0
 
     def run(self, jaxpr: core.Jaxpr, consts, inputs) -> list:
+        """Evaluate the equations in order."""
         env: dict = dict(zip(jaxpr.constvars, map(self.lift, consts)))
         env.update(zip(jaxpr.invars, map(self.lift, inputs), strict=True))
         for eqn in jaxpr.eqns:
@@ -102,6 +104,7 @@ class _Replay:
         return [self.read(env, v) for v in jaxpr.outvars]
 
     def read(self, env: dict, v) -> Any:
+        """The value of a variable or a constant."""
         if not isinstance(v, core.Literal):
             return env[v]
         return self.lift(self.rounded_constant(v.val))
@@ -120,9 +123,11 @@ class _Replay:
         )
 
     def lift(self, value: Any) -> Any:
+        """An input in the dtype of this replay."""
         return widened(value) if self.change.widen else value
 
     def equation(self, eqn, values: list) -> list:
+        """The outputs of one equation."""
         name = eqn.primitive.name
         if name in CALLS:
             return self.body(
@@ -146,9 +151,11 @@ class _Replay:
 
     @property
     def noisy(self) -> bool:
+        """Whether results are rounded at random."""
         return self.change.seed is not None
 
     def body(self, jaxpr) -> Callable:
+        """An inner jaxpr as a function."""
         closed = (
             jaxpr
             if isinstance(jaxpr, core.ClosedJaxpr)
@@ -157,6 +164,7 @@ class _Replay:
         return lambda *inputs: self.run(closed.jaxpr, closed.consts, list(inputs))
 
     def scan_(self, params: dict, values: list) -> list:
+        """A scan whose body is replayed."""
         consts, carry = params["num_consts"], params["num_carry"]
         body = self.body(params["jaxpr"])
 
@@ -174,6 +182,7 @@ class _Replay:
         return [*state, *ys]
 
     def while_(self, params: dict, values: list) -> list:
+        """A while loop whose condition and body are."""
         c, b = params["cond_nconsts"], params["body_nconsts"]
         test, body = self.body(params["cond_jaxpr"]), self.body(params["body_jaxpr"])
         start = tuple(map(jnp.asarray, values[c + b :]))
@@ -186,10 +195,12 @@ class _Replay:
         )
 
     def cond_(self, params: dict, values: list) -> list:
+        """A choice whose branches are."""
         branches = [self.body(branch) for branch in params["branches"]]
         return list(lax.switch(values[0], branches, *values[1:]))
 
     def widened_bind(self, eqn, values: list) -> list:
+        """The primitive on float64, whatever its parameters say."""
         name, params = eqn.primitive.name, dict(eqn.params)
         if name == "reduce_precision":
             return values
@@ -204,6 +215,7 @@ class _Replay:
         return self.perturb(name, bind(eqn, values, params))
 
     def perturb(self, name: str, outputs: list) -> list:
+        """Noise on what rounds."""
         if not self.noisy or name in EXACT:
             return outputs
         self.count += 1
@@ -282,12 +294,28 @@ def equations(jaxpr) -> Iterator:
 
 def source_of(eqn) -> str:
     """`file.py:line` of the user's code that made an equation, or ''."""
+    frame = user_frame(eqn)
+    return f"{Path(frame[0]).name}:{frame[1]}" if frame else ""
+
+
+def user_frame(eqn) -> tuple[str, int] | None:
+    """File and line of the user's code that made an equation."""
     traceback = getattr(eqn.source_info, "traceback", None)
     for frame in getattr(traceback, "frames", ()):
-        path = Path(frame.file_name)
-        if not any(path.is_relative_to(folder) for folder in LIBRARY):
-            return f"{path.name}:{frame.line_num}"
-    return ""
+        if not in_library(frame.file_name):
+            return frame.file_name, frame.line_num
+    return None
+
+
+def in_library(file_name: str) -> bool:
+    """Whether a file is JAX's or ours."""
+    return any(Path(file_name).is_relative_to(folder) for folder in LIBRARY)
+
+
+def is_library(jaxpr: core.Jaxpr) -> bool:
+    """Whether a jaxpr is the body of a function of JAX's."""
+    where = jaxpr.debug_info.func_src_info  # "name at /path/file.py:line"
+    return in_library(where.partition(" at ")[2].rpartition(":")[0])
 
 
 def narrowings(jaxpr) -> list[str]:
@@ -362,7 +390,7 @@ def first_nonfinite(closed: core.ClosedJaxpr, *inputs: Any) -> str:
     return watch.found
 
 
-class _Watch(_Replay):
+class _Watch(Replay):
     """A replay that looks at every result."""
 
     found = ""

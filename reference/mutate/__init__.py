@@ -1,0 +1,1 @@
+"""Planted mistakes: what a check would have caught."""
