@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from reference.commands.bench import bench
 from reference.commands.check import check
 from reference.commands.train import train
 from reference.commands.verify import verify
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command()(verify)
 app.command()(check)
 app.command()(train)
+app.command()(bench)
 
 
 def main() -> None:
