@@ -1,4 +1,4 @@
-"""Backward passes of others as rules, and rules as functions that others differentiate."""
+"""Backward passes of others as rules, and a rule as a function for others."""
 
 from reference.interop.custom_vjp import from_custom_vjp, to_custom_vjp
 from reference.interop.numpy_layer import from_numpy_layer

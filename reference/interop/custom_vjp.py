@@ -1,5 +1,6 @@
 """A rule as a jax.custom_vjp function, and the other way round."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ def to_custom_vjp(rule: Rule) -> jax.custom_vjp:
     return f
 
 
-def from_custom_vjp(f: jax.custom_vjp, *, init: Init | None = None) -> Rule:
+def from_custom_vjp(f: Callable, *, init: Init | None = None) -> Rule:
     """The two halves of a jax.custom_vjp function as a rule.
 
     Args:

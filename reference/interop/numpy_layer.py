@@ -95,27 +95,26 @@ def from_numpy_layer(
             f"from_numpy_layer: gradients must name arrays of the layer, "
             f"{sorted(arrays)}, got {sorted(missing)}"
         )
-    for name in names.values() & arrays.keys():  # As after zero_grad.
-        arrays[name] = np.zeros_like(arrays[name])
     return Rule(
         name=type(layer).__name__,
         init=partial(init, initial={k: arrays[k] for k in names}),
-        forward=partial(forward, layer=fresh, initial=arrays),
+        forward=partial(forward, layer=fresh, initial=arrays, gradients=names),
         backward=partial(backward, gradients=names),
     )
 
 
-def init(key: Any, *, initial: Arrays) -> Arrays:
-    """The parameters that the layer was handed over with."""
+def init(key: Any, *, initial: Any) -> Any:
+    """The parameters that the layers were handed over with."""
     del key
     return jax.tree.map(jnp.asarray, initial)
 
 
 def forward(
-    params: Arrays, x: Any, *, layer: Any, initial: Arrays
+    params: Arrays, x: Any, *, layer: Any, initial: Arrays, gradients: dict[str, str]
 ) -> tuple[Any, LayerResiduals]:
-    """The layer's `forward` on a copy of it with these parameters."""
-    arrays, x = _own(({**initial, **params}, x))
+    """The layer's `forward` on a copy of it with these parameters, gradients zero."""
+    zeros = {g: _zeros(params[k]) for k, g in gradients.items() if g in initial}
+    arrays, x = _own(({**initial, **zeros, **params}, x))
     running = copy.deepcopy(layer)
     _put(running, arrays)
     y = _call(running.forward, x)
@@ -132,10 +131,14 @@ def backward(
     dx = _call(running.backward, dy)
     after = _take(running)
     dparams = {
-        name: after[gradient] if gradient in after else np.zeros_like(arrays[name])
+        name: after[gradient] if gradient in after else _zeros(residuals.arrays[name])
         for name, gradient in gradients.items()
     }
     return dparams, dx
+
+
+def _zeros(v: Any) -> np.ndarray:
+    return np.zeros(v.shape, v.dtype)
 
 
 def _call(method: Callable[[Any], Any], argument: Any) -> Any:
@@ -238,15 +241,10 @@ def _sequence(layers: tuple, gradients: Mapping[str, str] | None) -> Rule:
             )
     return Rule(
         name="layers(" + ", ".join(rule.name for rule in rules) + ")",
-        init=partial(init_sequence, rules=tuple(made)),
+        init=partial(init, initial=tuple(rule.init(None) for rule in made)),
         forward=partial(forward_sequence, rules=rules, owners=owners),
         backward=partial(backward_sequence, rules=rules, owners=owners),
     )
-
-
-def init_sequence(key: Any, *, rules: tuple[Rule, ...]) -> tuple:
-    """The parameters of each distinct layer."""
-    return tuple(rule.init(key) for rule in rules)
 
 
 def forward_sequence(

@@ -57,7 +57,9 @@ def from_torch_function(function: Any, *, init: Init | None = None) -> Rule:
     """
     import torch
 
-    if not (isinstance(function, type) and issubclass(function, torch.autograd.Function)):
+    if not (
+        isinstance(function, type) and issubclass(function, torch.autograd.Function)
+    ):
         raise ValueError(
             f"from_torch_function: function must be a subclass of "
             f"torch.autograd.Function, got {function!r}"

@@ -10,7 +10,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 VIEWS = {"reshape", "ravel", "transpose", "swapaxes", "squeeze", "view", "T"}
@@ -29,6 +28,7 @@ class Traced(NDArrayOperatorsMixin):
     """An array of JAX's that NumPy code takes for one of its own.
 
     Example:
+        >>> import numpy as np
         >>> x = Traced(jnp.array([-1.0, 2.0]))
         >>> y = np.maximum(x, 0) + 1
         >>> y[y > 2] = 7
@@ -52,7 +52,9 @@ class Traced(NDArrayOperatorsMixin):
             return wrapped(value)
         (target,) = out
         if not isinstance(target, Traced):
-            raise CannotFollow(f"Traced: {ufunc.__name__} would write into a NumPy array")
+            raise CannotFollow(
+                f"Traced: {ufunc.__name__} would write into a NumPy array"
+            )
         target.write(value.astype(target.dtype))
         return target
 
