@@ -21,7 +21,8 @@ With G groups, i and o are cut into G runs and run j of o sees run j of i alone.
 
 Conventions: no kernel flip in (1), as in every deep-learning library. SAME gives ceil(n
 / s) places with the odd zero after x, as in TensorFlow and JAX; torch has no SAME with
-a stride. Numbers pad both sides.
+a stride, and keeps channels first: x (batch, channels, *spatial), weight (o, i,
+*window). Numbers pad both sides.
 Invariant: shifting x by s shifts y by one place, away from the border. The end of x
 that no window reaches, and the gaps where s > d (w - 1) + 1, have dx = 0.
 

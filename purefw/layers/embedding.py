@@ -11,7 +11,8 @@ with its transpose, which adds row b of dy to row id_b of dtable. An id that occ
 twice adds twice: the scatter accumulates and must not overwrite.
 Ids outside the table: their values are unknown inside jit, so nothing can be raised.
 Their rows of y are NaN, which no later layer hides, and they add nothing to dtable.
-Negative ids are outside: they do not count from the end.
+Negative ids are outside: they do not count from the end, as those of jnp.take do, which
+is NaN beyond the table too; torch.nn.Embedding raises an error.
 Invariants: Σ_n dtable_nd = Σ_b dy_bd over the ids inside the table; rows of dtable
 whose id does not occur are exactly 0; permuting the ids permutes y.
 """

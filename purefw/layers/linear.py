@@ -14,6 +14,7 @@ outputs.
 broadcast over them, and a broadcast forward is a sum backward: hence Σ_b.
 Invariant: backward is linear in x for fixed dy; two rows that are equal contribute to
 dweight twice.
+Convention: weight is (n_in, n_out), as in Flax; torch.nn.Linear keeps its transpose.
 """
 
 from functools import partial

@@ -14,6 +14,7 @@ b counts sequences, t steps, i the inputs, j and k the hidden units.
 (3): h_t is shown and handed on; the last step gets the final state's cotangent. (4):
 tanh' = 1 - tanh². (6): one weight serves every step, so the steps add; the sum over b
 and t is one product after the scan, of the states before each step and the stacked da.
+torch has two biases that are only ever added; their gradients are equal to dbias.
 Lengths, initial state and final state: purefw.recurrence.
 Limit: over many steps dh is multiplied by weight_state and tanh' again and again, and
 vanishes or grows geometrically.

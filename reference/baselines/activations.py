@@ -45,6 +45,8 @@ def _of_x(form: Callable[[Array], Array]) -> Callable[[Any, Array], Array]:
 ACTIVATION_FORMS: dict[str, Callable[[Any, Array], Array]] = {
     "relu": _of_x(jax.nn.relu),
     "tanh": _of_x(jnp.tanh),
+    "sigmoid": _of_x(jax.nn.sigmoid),
+    "softmax": _of_x(jax.nn.softmax),
     "leaky_relu": _of_x(lambda x: jax.nn.leaky_relu(x, 0.1)),
     "prelu": prelu,
     "prelu_of_each": prelu,

@@ -150,6 +150,10 @@ def test_logsumexp_of_masked_entries_gives_the_stated_values():
 
 
 TORCH = {
+    "relu": lambda f, x: f.relu(x),
+    "sigmoid": lambda f, x: f.sigmoid(x),
+    "tanh": lambda f, x: f.tanh(x),
+    "softmax": lambda f, x: f.softmax(x, -1),
     "leaky_relu": lambda f, x: f.leaky_relu(x, 0.1),
     "elu": lambda f, x: f.elu(x, 0.7),
     "selu": lambda f, x: f.selu(x),
@@ -173,7 +177,7 @@ TORCH = {
 TORCH_FLOAT32 = dict(rtol=3e-7)
 # Where torch takes another subgradient: the kink and torch's slope there.
 TORCH_DIFFERS = {"leaky_relu": {0.0: 0.1}, "hard_tanh": {-1.0: 0.0, 1.0: 0.0}}
-KINKS = {"elu": [0.0], "selu": [0.0], "relu6": [0.0, 6.0]}
+KINKS = {"relu": [0.0], "elu": [0.0], "selu": [0.0], "relu6": [0.0, 6.0]}
 KINKS |= {"hard_sigmoid": [-3.0, 3.0], "hard_swish": [-3.0, 3.0]}
 
 

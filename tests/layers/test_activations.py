@@ -24,9 +24,9 @@ from reference.baselines.activations import ACTIVATION_FORMS
 from reference.registry.activations import ACTIVATIONS
 from tests.refute import refuted
 
-OURS = [name for name in ACTIVATION_FORMS if name not in ("relu", "tanh")]
+OURS = list(ACTIVATION_FORMS)
 NOT_ENTRYWISE = {"prelu_of_each", "glu", "swiglu", "geglu"}
-NOT_ENTRYWISE |= {"log_softmax", "logsumexp", "sparsemax"}
+NOT_ENTRYWISE |= {"softmax", "log_softmax", "logsumexp", "sparsemax"}
 ENTRYWISE = [name for name in OURS if name not in NOT_ENTRYWISE]
 ALONG_ROWS = [log_softmax(), logsumexp(), sparsemax()]
 DTYPES = ["float64", "float32", "bfloat16", "float16"]
@@ -73,6 +73,7 @@ def test_nan_in_x_stays_nan_in_y(name, keys):
 
 
 KINKS = {
+    "relu": {0.0: 0.0},
     "leaky_relu": {0.0: 1.0},
     "prelu": {0.0: 1.0},
     "elu": {0.0: 0.7},
@@ -84,6 +85,7 @@ KINKS = {
 }
 SMOOTH = {"celu": {0.0: 1.0}, "softsign": {0.0: 1.0}, "squared_relu": {0.0: 0.0}}
 SMOOTH |= {name: {0.0: 0.5} for name in ("gelu", "gelu_tanh", "silu")}
+SMOOTH |= {"sigmoid": {0.0: 0.25}, "tanh": {0.0: 1.0}}
 SMOOTH |= {"mish": {0.0: 0.6}, "softplus": {0.0: 0.5}, "log_sigmoid": {0.0: 0.5}}
 
 
@@ -144,6 +146,10 @@ def mish_without_sigma(x, dy):
 
 
 MUTANTS = {
+    "relu": lambda mask, dy: ((), dy),
+    "tanh": lambda y, dy: ((), (1 - y) * dy),
+    "sigmoid": lambda y, dy: ((), y * dy),
+    "softmax": lambda p, dp: ((), p * (1 - p) * dp),
     "leaky_relu": lambda mask, dy: ((), jnp.where(mask, dy, 0)),
     "prelu": prelu_without_mask,
     "elu": lambda x, dy: ((), jnp.where(x > 0, 1, 0.7 * jnp.expm1(x)) * dy),

@@ -1,5 +1,6 @@
 """Dropout: what is kept, how often, what it costs, and what happens without a key."""
 
+import equinox
 import jax
 import jax.numpy as jnp
 import pytest
@@ -17,6 +18,12 @@ def test_an_entry_is_dropped_or_enlarged_and_so_is_its_gradient(keys):
     assert 0 < kept.sum() < kept.size and kept.dtype == bool
     same(y, jnp.where(kept, x / 0.7, 0))
     same(dropout(0.3).backward(kept, dy)[1], jnp.where(kept, dy / 0.7, 0))
+
+
+def test_the_same_key_drops_what_equinox_drops(keys):
+    x, key = jax.random.normal(next(keys), (5, 7)), next(keys)
+    theirs = equinox.nn.Dropout(0.3)(x, key=jax.random.clone(key))
+    same(dropout(0.3).forward((), x, key)[0], theirs)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from purefw.layers.linear import LinearParams, linear
+from tests.layers.others import drawn, same, torch
+from tests.refute import refuted
 
 
 def _params(keys, n_in, n_out):
@@ -13,11 +15,41 @@ def _params(keys, n_in, n_out):
     return LinearParams(weight, jax.random.normal(next(keys), (n_out,)))
 
 
-def test_forward_is_an_affine_map_of_each_row(keys):
-    params, x = _params(keys, 7, 3), jax.random.normal(next(keys), (2, 5, 7))
-    y = linear(7, 3).forward(params, x)[0]
-    expected = np.einsum("abi,io->abo", x, params.weight) + np.asarray(params.bias)
-    np.testing.assert_allclose(y, expected, rtol=1e-13, atol=1e-14)
+@pytest.mark.parametrize("leading", [(7,), (2, 5), ()])
+@pytest.mark.parametrize("bias", [True, False])
+def test_value_and_cotangents_agree_with_torch(bias, leading, keys):
+    rule = linear(7, 3, bias=bias)
+    params, x, dy = drawn(rule, keys, *leading, 7)
+    y, residuals = rule.forward(params, x)
+    arrays = [x, params.weight.T, *([params.bias] if bias else [])]
+    leaves = [torch().tensor(np.array(v)).requires_grad_() for v in arrays]
+    theirs = torch().nn.functional.linear(*leaves)
+    theirs.backward(torch().tensor(np.array(dy)))
+    same(y, theirs.detach().numpy())
+    (dweight, dbias), dx = rule.backward(residuals, dy)
+    ours = [dx, dweight.T, *([dbias] if bias else [])]
+    for v, leaf in zip(ours, leaves, strict=True):
+        same(v, leaf.grad.numpy())
+
+
+def test_dweight_is_linear_in_x_and_the_rest_does_not_see_it(keys):
+    rule = linear(7, 3)
+    params, x, dy = drawn(rule, keys, 5, 7)
+    once, again = (rule.backward(rule.forward(params, v)[1], dy) for v in (x, 3 * x))
+    same(again[0].weight, 3 * once[0].weight)
+    same(again[0].bias, once[0].bias)
+    same(again[1], once[1])
+
+
+def test_a_mean_for_the_sum_over_rows_is_refuted(keys):
+    rule = linear(7, 3)
+
+    def averaged(residuals, dy):
+        dparams, dx = rule.backward(residuals, dy)
+        return dparams._replace(bias=dparams.bias / len(dy)), dx
+
+    x = jax.random.normal(next(keys), (5, 7))
+    assert refuted(rule, x, averaged) == {"dparams.bias"}
 
 
 def test_initial_weights_have_variance_one_over_n_in_and_the_bias_is_zero(keys):

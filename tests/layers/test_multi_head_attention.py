@@ -50,6 +50,27 @@ def test_forward_and_gradients_agree_with_torch_on_padded_cross_attention(keys):
         np.testing.assert_allclose(p.bias, biases[12 * i : 12 * i + 12], **close)
 
 
+def test_grouped_causal_queries_agree_with_torch(keys):
+    torch = pytest.importorskip("torch", reason="torch is the independent judge")
+    rule = compiled(multi_head_attention(12, 6, key_heads=2, causal=True, bias=False))
+    params, x = random_params(rule, next(keys)), drawn(keys, steps=(5, 5))
+    dy = jax.random.normal(next(keys), (2, 5, 12))
+    inputs = [torch.tensor(np.array(v), requires_grad=True) for v in x[:3]]
+    q, k, v, output = (torch.tensor(np.array(p.weight.T)) for p in params)
+    heads = [
+        torch.nn.functional.linear(u, w).unflatten(-1, (-1, 2)).transpose(1, 2)
+        for u, w in zip(inputs, (q, k, v))
+    ]
+    out = torch.nn.functional.scaled_dot_product_attention(
+        *heads, is_causal=True, enable_gqa=True
+    )
+    out = torch.nn.functional.linear(out.transpose(1, 2).flatten(2), output)
+    out.backward(torch.tensor(np.array(dy)))
+    np.testing.assert_allclose(rule.apply(params, x), out.detach(), atol=1e-13)
+    for ours, theirs in zip(pull(rule, params, x, dy)[1][:3], inputs):
+        np.testing.assert_allclose(ours, theirs.grad.numpy(), atol=1e-13)
+
+
 def test_rotated_scores_depend_on_the_distance_alone(keys):
     rule = compiled(multi_head_attention(12, 3, rotary_base=50.0, causal=True))
     params, x = random_params(rule, next(keys)), drawn(keys, steps=(5, 5))

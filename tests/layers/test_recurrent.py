@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from purefw.layers.gru import gru
-from purefw.layers.lstm import LSTMState, lstm
+from purefw.layers.lstm import LSTMParams, LSTMState, lstm
 from purefw.layers.rnn import rnn
 from purefw.recurrence import RecurrentInput, RecurrentOutput, input_cotangent
 from tests.refute import compiled, pull, random_params, refuted
@@ -149,6 +149,21 @@ def test_two_halves_of_a_sequence_compose(name, keys):
     second = rule.apply(params, rest)
     close(second.state, whole.state)
     close(jnp.concatenate([first.sequence, second.sequence], 1), whole.sequence)
+
+
+def test_an_open_forget_gate_hands_the_cell_through_and_a_small_weight_nothing(keys):
+    rule, x, dy = RULES["lstm"], input_of("lstm", keys), random_output("lstm", keys)
+    open_gate = rule.init(next(keys)).bias * 40
+    params = LSTMParams(jnp.zeros((3, 8)), jnp.zeros((2, 8)), open_gate)
+    quiet = dy._replace(sequence=0 * dy.sequence)
+    quiet = quiet._replace(state=quiet.state._replace(hidden=0 * dy.state.hidden))
+    close(pull(rule, params, x, quiet)[1].state.cell, dy.state.cell)
+    rule, dh = RULES["rnn"], random_output("rnn", keys)
+    params = random_params(rule, next(keys))
+    params = params._replace(weight_state=0.01 * params.weight_state)
+    quiet = dh._replace(sequence=0 * dh.sequence)
+    dx = pull(rule, params, input_of("rnn", keys), quiet)[1]
+    assert 0 < jnp.abs(dx.state).max() < 1e-10
 
 
 @each

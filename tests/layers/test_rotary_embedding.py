@@ -1,5 +1,6 @@
 """rotary_embedding turns pairs of features by angles that grow with the position."""
 
+import equinox
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +19,13 @@ def test_forward_is_a_product_of_complex_numbers(keys):
     expected = np.concatenate([z.real, z.imag], axis=-1)
     # Angles below 5 in float64: a few roundings of 1e-16.
     np.testing.assert_allclose(RULE.apply((), jnp.array(x)), expected, atol=1e-14)
+
+
+def test_forward_is_that_of_equinox(keys):
+    theirs = equinox.nn.RotaryPositionalEmbedding(6, theta=50.0, dtype=jnp.float64)
+    x = jax.random.normal(next(keys), (5, 3, 6))
+    expected = jax.vmap(theirs, in_axes=1, out_axes=1)(x)
+    np.testing.assert_allclose(RULE.apply((), x), expected, atol=1e-14)
 
 
 def test_lengths_are_kept_both_ways_and_the_first_step_stays(keys):

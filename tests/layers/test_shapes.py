@@ -70,6 +70,9 @@ def test_upsampling_keeps_a_constant_and_hands_on_all_of_dy(method, keys):
     _, x, dy = drawn(rule, keys, 1, 5, 2, 1)
     same(rule.apply((), jnp.full_like(x, 0.3)), jnp.full((1, 15, 4, 1), 0.3))
     same(rule.backward(rule.forward((), x)[1], dy)[1].sum(), dy.sum())
+    if method == "nearest":
+        blocks = rule.apply((), x).reshape(1, 5, 3, 2, 2, 1)
+        same(blocks.mean((2, 4)), x)
 
 
 @pytest.mark.parametrize("method", ENLARGING)

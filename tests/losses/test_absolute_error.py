@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from purefw.losses.absolute_error import absolute_error
+from tests.losses.compare import gradient, noise, torched, value
 
 
 def test_both_reductions_are_the_formula(keys):
@@ -14,6 +15,18 @@ def test_both_reductions_are_the_formula(keys):
     for reduction, expected in (("mean", errors.mean()), ("sum", errors.sum())):
         loss, _ = absolute_error(reduction).forward(prediction, target)
         np.testing.assert_allclose(loss, expected, rtol=1e-15)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_loss_and_gradient_are_those_of_torch_ties_included(reduction, keys, torch):
+    prediction, target = jax.random.normal(next(keys), (2, 5, 3))
+    target = target.at[0].set(prediction[0])
+    x = torched(torch, prediction, requires_grad=True)
+    theirs = torch.nn.L1Loss(reduction=reduction)(x, torched(torch, target))
+    theirs.backward()
+    loss = absolute_error(reduction)
+    assert noise(value(loss, prediction, target), theirs.detach()) <= 8
+    assert noise(gradient(loss, prediction, target), x.grad) <= 2
 
 
 def test_the_kink_takes_the_middle_and_the_size_of_an_error_does_not_matter():

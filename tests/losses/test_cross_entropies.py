@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from sklearn.metrics import log_loss
 
 from purefw.layers.softmax import softmax
 from purefw.losses.cross_entropy import cross_entropy
@@ -35,6 +36,16 @@ def test_one_step_is_that_of_optax(reduction, dtype, keys):
     expected = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     value = softmax_cross_entropy(reduction).forward(logits, labels)[0]
     np.testing.assert_allclose(value, getattr(expected, reduction)(), rtol=1e-15)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_on_probabilities_it_is_the_log_loss_of_scikit_learn(reduction, keys):
+    p = jax.random.dirichlet(next(keys), jnp.ones(7), (5,))
+    labels = jax.random.randint(next(keys), (5,), 0, 7)
+    mean = reduction == "mean"
+    theirs = log_loss(labels, np.asarray(p), labels=range(7), normalize=mean)
+    value = cross_entropy(reduction).forward(p, labels)[0]
+    np.testing.assert_allclose(value, theirs, rtol=1e-14)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

@@ -33,6 +33,26 @@ def swap_pairs(d, residuals):
 
 # The entry of the registry, the input of it, and the mistake.
 MUTANTS = {
+    "absolute_error_by_its_size": (
+        "absolute_error_mean",
+        "typical",
+        of_gradient(lambda d, r: jnp.abs(d)),
+    ),
+    "squared_error_without_the_two": (
+        "squared_error_mean",
+        "typical",
+        of_gradient(lambda d, r: d / 2),
+    ),
+    "cross_entropy_without_the_probability": (
+        "cross_entropy_mean",
+        "typical",
+        of_gradient(lambda d, r: d * r.prediction),
+    ),
+    "logistic_loss_without_the_other_class": (
+        "logistic_loss_mean",
+        "typical",
+        of_gradient(lambda d, r: jnp.minimum(d, 0)),
+    ),
     "huber_without_its_bound": (
         "huber",
         "far",
@@ -149,6 +169,11 @@ def where_refuted(name, situation, mistake):
     key = jax.random.key(zlib.crc32(f"{name}/{situation}".encode()))
     prediction, target = entry.inputs[situation](key)
     return refuted_loss(entry.loss, prediction, target, mistake(entry.loss.backward))
+
+
+def test_every_loss_has_a_mutant():
+    broken = {LOSSES[name].loss.name for name, _, _ in MUTANTS.values()}
+    assert broken == {entry.loss.name for entry in LOSSES.values()}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)

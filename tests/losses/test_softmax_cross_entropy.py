@@ -8,6 +8,7 @@ import optax
 import pytest
 
 from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
+from reference import assert_correct, check_loss
 from tests.losses.compare import gradient, jitted, noise, torched, value
 
 IGNORE = -100
@@ -185,3 +186,24 @@ def test_a_nearly_certain_row_keeps_its_digits():
     loss = softmax_cross_entropy()
     assert noise(value(loss, z, jnp.array([0])), tail) <= 4
     assert noise(gradient(loss, z, jnp.array([0]))[0, 0], -tail) <= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize("soft", [False, True], ids=["labels", "soft"])
+@pytest.mark.parametrize(
+    "reduction,smoothing,weights,z_loss",
+    list(product(REDUCTION, SMOOTHING, WEIGHTED, (0.0, 0.01))),
+)
+def test_the_verifier_finds_every_combination_right(
+    reduction, smoothing, weights, z_loss, soft, dtype, logits, labels, probabilities
+):
+    y = probabilities.astype(dtype) if soft else labels.at[3].set(IGNORE)
+    loss = softmax_cross_entropy(
+        reduction,
+        label_smoothing=smoothing,
+        class_weights=weights,
+        ignore_index=None if soft else IGNORE,
+        z_loss=z_loss,
+    )
+    assert_correct(check_loss(loss, logits.astype(dtype), y))

@@ -17,20 +17,11 @@ from reference import autodiff
 from reference.baselines import perceptron as baseline
 from reference.registry import LOSSES, RULES
 from reference.registry.entry import normal_like
+from tests.refute import ulps_apart
 
 SIZES = [(7, 3), (7, 5, 3), (7, 5, 11, 3)]
 ACTIVATIONS = {"relu": relu, "sigmoid": sigmoid, "tanh": tanh}
 ULPS = 64  # measured worst case below 10
-
-
-def ulps_apart(tree, truth):
-    """The largest deviation of a leaf, in units in the last place of its largest."""
-    worst = 0.0
-    for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(truth), strict=True):
-        assert a.shape == b.shape and a.dtype == b.dtype == np.float64
-        unit = np.spacing(np.abs(np.asarray(b)).max())
-        worst = max(worst, float(np.abs(np.asarray(a) - np.asarray(b)).max() / unit))
-    return worst
 
 
 def _problem(sizes, activation, keys):
