@@ -12,10 +12,13 @@ import purefw
 from purefw import models
 from purefw.layers.relu import relu
 from reference import assert_correct, autodiff, check_network
-from tests.models.tiny import NETWORKS, WIDTHS, problem
+from tests.models.tiny import NETWORKS, problem
 from tests.refute import ulps_apart
 
-EACH = pytest.mark.parametrize("name", NETWORKS)
+OFTEN = {"gpt", "gpt_recompute", "lenet_32"}  # What others, run by default, hold too.
+EACH = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in OFTEN)) for n in NETWORKS]
+)
 ULPS = 512  # Measured: 152 in the ResNet, whose norms see two examples; 29 elsewhere.
 
 
@@ -56,7 +59,9 @@ def test_loss_and_gradient_are_those_of_torch(name):
         rows = y.flatten(0, -2), target.flatten().long()
         loss = torch.nn.functional.cross_entropy(*rows)
     loss.backward()
-    np.testing.assert_allclose(value, loss.detach().numpy(), rtol=1e-14)
+    np.testing.assert_allclose(
+        value, loss.detach().numpy(), rtol=1e-13
+    )  # Worst: 4e-14.
     theirs = jax.tree.map(
         lambda v: np.zeros(v.shape) if v.grad is None else v.grad.numpy(), params
     )
@@ -76,7 +81,7 @@ def test_under_autodiff_it_takes_the_same_course(name):
 
 def descended(params, dparams):
     """A step of gradient descent."""
-    return jax.tree.map(lambda v, d: v - 0.01 * d, params, dparams)
+    return jax.tree.map(lambda v, d: v - 1e-3 * d, params, dparams)
 
 
 @pytest.mark.slow
@@ -87,7 +92,7 @@ def test_the_verifier_finds_it_right(name):
     assert_correct(report)
 
 
-@pytest.mark.parametrize("name", [n for n in NETWORKS if n not in WIDTHS])
+@pytest.mark.parametrize("name", ["char_lstm", "gpt_swiglu", "gpt_learned"])
 def test_the_past_does_not_depend_on_the_future(name):
     p, _ = solved(name)
     apply = jax.jit(p.network.apply)
@@ -98,18 +103,18 @@ def test_the_past_does_not_depend_on_the_future(name):
 
 
 def test_both_ends_of_a_gpt_share_one_table():
-    p, both = solved("gpt")
+    p, both = solved("gpt_swiglu")
     _, dparams = both(p.params)[0]
     assert jax.tree.leaves(p.params)[0] is p.params.shared
-    unused = ~jnp.isin(jnp.arange(11), p.x)
+    unused = ~jnp.isin(jnp.arange(11, dtype=p.x.dtype), p.x)
     assert unused.any() and (dparams.shared[unused] != 0).all()  # By the output alone.
 
 
 REFUSED = {
     "lenet: side must be 28 or 32, got 8": lambda: models.lenet(8, 10, relu()),
     "lenet: classes must be at least 1, got 0": lambda: models.lenet(28, 0, relu()),
-    "resnet: shape must be height, width and channels": lambda: models.resnet(
-        (8, 8), (16,), 1, 10
+    r"resnet: shape must .* all positive, got \(8, 0, 1\)": lambda: models.resnet(
+        (8, 0, 1), (16,), 1, 10
     ),
     "resnet: widths must be at least one": lambda: models.resnet((8, 8, 1), (), 1, 10),
     "resnet: blocks must be at least 1": lambda: models.resnet((8, 8, 1), (2,), 0, 10),

@@ -47,7 +47,8 @@ class Problem(NamedTuple):
 def problem(name: str, keys: Any, *, dtype: Any = float) -> Problem:
     """A network with random parameters and a batch of two random rows."""
     network = NETWORKS[name]()
-    params = jax.tree.map(lambda v: v.astype(dtype), random_params(network, next(keys)))
+    params = random_params(network, next(keys), scale=0.2)
+    params = jax.tree.map(lambda v: v.astype(dtype), params)
     if name not in WIDTHS:
         ids = jax.random.randint(next(keys), (2, 6), 0, 11, jnp.int32)
         return Problem(
