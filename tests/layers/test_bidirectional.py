@@ -76,6 +76,15 @@ def stacked(state):
     return [np.stack(pair) for pair in zip(*map(jax.tree.leaves, state))]
 
 
+def test_a_length_outside_the_array_is_visible_as_nan_in_both_parts(keys):
+    x, params = drawn(keys, jnp.array([7, 6, -1])), random_params(RULE, next(keys))
+    y = RULE.apply(params, x)
+    for v in y.state:
+        assert jnp.isnan(v).all(axis=1).tolist() == [True, False, True]
+    for v in jnp.split(y.sequence, [2], axis=2):
+        assert jnp.isnan(v).all(axis=(1, 2)).tolist() == [True, False, False]
+
+
 def test_reversing_twice_changes_nothing(keys):
     v = jax.random.normal(next(keys), (3, 6, 2))
     assert jnp.all(reverse(reverse(v, LENGTHS), LENGTHS) == v)
