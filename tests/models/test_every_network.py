@@ -1,5 +1,6 @@
 """Every network: its gradient is autodiff's and torch's, and what it promises holds."""
 
+from dataclasses import replace
 from functools import cache
 from itertools import count
 
@@ -10,10 +11,12 @@ import pytest
 
 import purefw
 from purefw import models
+from purefw.compose import chain
+from purefw.layers.linear import linear
 from purefw.layers.relu import relu
 from reference import assert_correct, autodiff, check_network
 from tests.models.tiny import NETWORKS, problem
-from tests.refute import ulps_apart
+from tests.refute import apart, leaves, ulps_apart
 
 OFTEN = {"gpt", "gpt_recompute", "lenet_32"}  # What others, run by default, hold too.
 EACH = pytest.mark.parametrize(
@@ -81,6 +84,21 @@ def test_under_autodiff_it_takes_the_same_course(name):
 def descended(params, dparams):
     """A step of gradient descent."""
     return jax.tree.map(lambda v, d: v - 1e-3 * d, params, dparams)
+
+
+def test_a_mistake_in_one_layer_is_found_there_and_before_it():
+    p, both = solved("perceptron")
+    layer = linear(5, 3)
+
+    def unturned(residuals, dy):
+        dparams, dx = layer.backward(residuals, dy)
+        return dparams._replace(bias=dparams.bias / 2), -dx
+
+    broken = chain(linear(7, 5), relu(), replace(layer, backward=unturned))
+    f = jax.jit(purefw.loss_and_grad(broken, p.loss))
+    wrong, truth = f(p.params, p.x, p.target)[1], both(p.params)[1][1]
+    found = apart(leaves("dparams", wrong), leaves("dparams", truth))
+    assert found == {f"dparams{v}" for v in ("[0].weight", "[0].bias", "[2].bias")}
 
 
 @pytest.mark.slow
