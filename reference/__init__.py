@@ -8,6 +8,8 @@ from reference.check import (
     check_rule,
     check_vjp,
 )
+from reference.mutate.mutants import mutants
+from reference.mutate.power import power
 from reference.report import Report, assert_correct
 from reference.verdict import Verdict
 
@@ -21,4 +23,6 @@ __all__ = [
     "check_network",
     "check_rule",
     "check_vjp",
+    "mutants",
+    "power",
 ]

@@ -15,13 +15,13 @@ from reference.report import Report
 from reference.subject import (
     GradientBackward,
     KeyData,
-    LossBackward,
     NetworkBackward,
     NetworkForward,
-    RuleForward,
     ScalarForward,
     Subject,
     carried,
+    loss_subject,
+    rule_subject,
 )
 from reference.verify import POINTS, check_subject
 
@@ -105,8 +105,7 @@ def check_rule(
         params = normal_like(rule.init(init_key), params_key)
     if rule.random and key is None:
         key = forward_key
-    forward = RuleForward(rule, KeyData.of(key) if rule.random else None)
-    subject = Subject(rule.name, forward, rule.backward, (params, x), ("dparams", "dx"))
+    subject = rule_subject(rule, params, x, key)
     return check_subject(subject, seed=seed, dtypes=dtypes, points=points)
 
 
@@ -132,14 +131,7 @@ def check_loss(
     Returns:
         A report with the leaf "dprediction" or its parts.
     """
-    subject = Subject(
-        loss.name,
-        loss.forward,
-        LossBackward(loss),
-        (prediction, target),
-        ("dprediction", "dtarget"),
-        frozen=(1,),
-    )
+    subject = loss_subject(loss, prediction, target)
     return check_subject(subject, seed=seed, dtypes=dtypes, points=points)
 
 

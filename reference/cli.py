@@ -8,8 +8,8 @@ import sys
 
 import typer
 
-from reference.commands.bench import bench
 from reference.commands.check import check
+from reference.commands.power import power
 from reference.commands.train import train
 from reference.commands.verify import verify
 
@@ -22,7 +22,7 @@ app = typer.Typer(
 app.command()(verify)
 app.command()(check)
 app.command()(train)
-app.command()(bench)
+app.command()(power)
 
 
 def main() -> None:

@@ -89,6 +89,24 @@ class LossBackward:
         return self.loss.backward(residuals, dloss), None
 
 
+def rule_subject(rule: Rule, params: Any, x: Any, key: Any = None) -> Subject:
+    """A rule at its arguments; `key` is for a random one."""
+    forward = RuleForward(rule, KeyData.of(key) if rule.random else None)
+    return Subject(rule.name, forward, rule.backward, (params, x), ("dparams", "dx"))
+
+
+def loss_subject(loss: Loss, prediction: Any, target: Any) -> Subject:
+    """A loss at its arguments; the target gets no cotangent."""
+    return Subject(
+        loss.name,
+        loss.forward,
+        LossBackward(loss),
+        (prediction, target),
+        ("dprediction", "dtarget"),
+        frozen=(1,),
+    )
+
+
 @dataclass(frozen=True)
 class NetworkForward:
     """A network's loss."""

@@ -18,7 +18,7 @@ that is called twice has edits of its own at each call.
 import linecache
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
@@ -33,7 +33,10 @@ from reference.replay import Change, Replay, is_library, user_frame
 
 @dataclass(frozen=True)
 class Edit:
-    """One equation, edited.
+    """One equation, edited; equal to the same edit of another trace of the function.
+
+    The line is no part of that: where JAX traces a custom backward, every equation has
+    the line of the forward's call.
 
     Attributes:
         kind: Of the operator: "sub swapped", "sum to mean".
@@ -41,15 +44,15 @@ class Edit:
         primitive: Of the equation.
         source: "file.py:line" of the code that made the equation, or "".
         code: That line.
-        occurrence: Which of the equations of this primitive from this line.
+        occurrence: Which of the equations of this primitive.
     """
 
     kind: str
     sentence: str
     primitive: str
-    source: str
-    code: str
     occurrence: int
+    source: str = field(default="", compare=False)
+    code: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         """Where and what."""
@@ -81,8 +84,8 @@ class Edits(Sequence[Edit]):
             source = f"{Path(frame[0]).name}:{frame[1]}" if frame else ""
             code = linecache.getline(*frame).strip() if frame else ""
             name = eqn.primitive.name
-            place = name, source, code, seen[name, source]
-            seen[name, source] += 1
+            place = name, seen[name], source, code
+            seen[name] += 1
             for operator in operators_for(eqn):
                 edit = Edit(operator.kind, operator.sentence, *place)
                 if (wanted is None or edit in wanted) and applies(operator, eqn):

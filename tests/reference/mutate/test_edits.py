@@ -238,6 +238,21 @@ def test_a_body_called_twice_is_edited_at_each_call():
     assert [e.occurrence for e in halved] == [0, 1]
 
 
+def test_an_edit_is_found_again_where_jax_hides_the_lines():
+    """In the backward of a custom_vjp every equation has the line of the call."""
+    (swap,) = [e for e in edits_of(jnp.subtract, A, B) if e.kind == "a - b to b - a"]
+
+    def backward(x, dy):
+        closed = jax.make_jaxpr(jnp.subtract)(x, dy)
+        (edit,) = Edits(closed, only=[swap])
+        assert edit == swap and edit.source != swap.source
+        return tuple(Edits(closed, only=[swap]).run(0, [x, dy]))
+
+    f = jax.custom_vjp(jnp.sin)
+    f.defvjp(lambda x: (jnp.sin(x), x), backward)
+    np.testing.assert_array_equal(jax.vjp(f, A)[1](B)[0], B - A)
+
+
 def test_what_cannot_be_written_is_no_edit():
     kinds = {(e.primitive, e.kind) for e in edits_of(lambda x: x.T @ x, X)}
     assert ("transpose", "drop") not in kinds

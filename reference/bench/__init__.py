@@ -1,1 +1,0 @@
-"""Speed and memory of every rule, loss and network, by hand beside autodiff."""

@@ -1,0 +1,164 @@
+"""The measured power of the checks, as tables: `python -m reference.mutate.results`.
+
+Run from the root of the repository. It writes the tables of docs/results.md and the
+summary of README.md from docs/power.json, between the lines `<!-- power -->` and
+`<!-- /power -->`. `purefw power --output docs/power.json` measures.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.table import Table
+
+from reference.mutate.panel import OURS, Row
+
+CHECKS = {
+    OURS: "purefw",
+    "check_grads": "check_grads",
+    "gradcheck": "gradcheck",
+    "ones": "ones",
+}
+CLASSES = {
+    "C1": "cotangent lost",
+    "C2": "missing term",
+    "C3": "sign, swap",
+    "C4": "scale",
+    "C5": "reduction",
+    "C6": "axis, layout",
+    "C7": "overwritten",
+    "C8": "masks",
+    "C9": "wrong residual",
+    "C11": "kinks, choices",
+    "C12": "precision",
+    "C13": "layout, blocks",
+    "C14": "subsets",
+    "formula": "another function or operand",
+}
+COUNTED = ("mutants", "equivalent", "conventions", "full")
+MARKS = "<!-- power -->", "<!-- /power -->"
+
+
+def table(rows: list[Row]) -> Table:
+    """A line an entry, for the terminal."""
+    shown = Table("rule", "mutants", "equivalent", *CHECKS.values())
+    for row in rows:
+        killed = [row.killed.get(check) for check in CHECKS]
+        counts = ["-" if n is None else str(n) for n in killed]
+        shown.add_row(row.name, str(row.mutants), str(row.equivalent), *counts)
+    totals = [cell(*total(rows, check)) for check in CHECKS]
+    mutants = sum(row.mutants for row in rows)
+    equivalent = sum(row.equivalent for row in rows)
+    shown.add_section()
+    shown.add_row("all", str(mutants), str(equivalent), *totals)
+    return shown
+
+
+def total(rows: list[Row], check: str) -> tuple[int | None, int]:
+    """Kills and mutants of a check, over the rules whose original it accepts."""
+    asked = [row for row in rows if row.killed.get(check) is not None]
+    if not asked:
+        return None, 0
+    return sum(row.killed[check] or 0 for row in asked), sum(r.mutants for r in asked)
+
+
+def cell(killed: int | None, mutants: int) -> str:
+    """ "142 (100 %)", rounded down, so that only all is 100 %."""
+    if killed is None:
+        return "-"
+    share = 1000 * killed // max(mutants, 1) / 10
+    return f"{killed} ({share:g} %)"
+
+
+def summary(rows: list[Row]) -> str:
+    """The table of the README: a line a check."""
+    lines = ["| check | mistakes caught | of |", "| --- | --- | --- |"]
+    for check, name in CHECKS.items():
+        killed, mutants = total(rows, check)
+        if killed is not None:
+            lines.append(f"| {name} | {cell(killed, mutants)} | {mutants} |")
+    return "\n".join(lines)
+
+
+def by_class(rows: list[Row]) -> str:
+    """A line a class of mistakes."""
+    counts: dict[str, Counter] = {name: Counter() for name in CLASSES}
+    for row in rows:
+        for name, found in row.classes.items():
+            counts[name].update(found)
+    lines = [
+        f"| class | what is wrong | mutants | {' | '.join(CHECKS.values())} |",
+        "| --- | --- | --- |" + " --- |" * len(CHECKS),
+    ]
+    for name, found in counts.items():
+        cells = [cell(found[check], found["mutants"]) for check in CHECKS]
+        start = f"| {name} | {CLASSES[name]} | {found['mutants']} |"
+        lines.append(f"{start} {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def by_rule(rows: list[Row]) -> str:
+    """A line an entry."""
+    header = ["rule", "mutants", "equivalent", "conventions", *CHECKS.values()]
+    lines = [f"| {' | '.join(header)} |", "|" + " --- |" * len(header)]
+    for row in rows:
+        killed = [row.killed.get(check) for check in CHECKS]
+        cells = ["-" if n is None else str(n) for n in killed]
+        counts = map(str, (row.mutants, row.equivalent, row.conventions))
+        lines.append(f"| {' | '.join((row.name, *counts, *cells))} |")
+    return "\n".join(lines)
+
+
+def survivors(rows: list[Row]) -> Iterator[str]:
+    """What the verifier lets pass, and what it accuses wrongly."""
+    for row in rows:
+        yield from (f"- {row.name}: {text}" for text in row.survivors)
+        if row.false_alarm:
+            yield f"- {row.name}: right, and called {row.false_alarm}"
+
+
+def page(rows: list[Row]) -> str:
+    """The generated part of docs/results.md."""
+    let_pass = list(survivors(rows)) or ["None survives, and no right rule is accused."]
+    counts = Counter()
+    for row in rows:
+        counts.update({k: getattr(row, k) for k in COUNTED})
+    parts = [
+        f"{len(rows)} entries of the registry, {counts['mutants']} mistakes; "
+        f"{counts['equivalent']} equivalent mutants and {counts['conventions']} other "
+        f"subgradients left out; {counts['full']} mutants went to the full check.",
+        summary(rows),
+        "What the verifier lets pass:",
+        "\n".join(let_pass),
+        by_class(rows),
+        by_rule(rows),
+    ]
+    return "\n\n".join(parts)
+
+
+def replaced(text: str, generated: str) -> str:
+    """A page with another generated part.
+
+    Raises:
+        ValueError: The marks are missing.
+    """
+    start, end = MARKS
+    before, found, rest = text.partition(start)
+    _, also, after = rest.partition(end)
+    if not (found and also):
+        raise ValueError(f"results: the page must hold {start} and {end}")
+    return f"{before}{start}\n{generated}\n{end}{after}"
+
+
+def main() -> None:
+    """Write both pages."""
+    from reference.commands.power import read
+
+    rows = read(Path("docs/power.json"))
+    for path, generated in (("README.md", summary), ("docs/results.md", page)):
+        file = Path(path)
+        file.write_text(replaced(file.read_text(), generated(rows)))
+
+
+if __name__ == "__main__":
+    main()
