@@ -1,7 +1,8 @@
 """Every registered rule and loss is right at every one of its inputs.
 
-By default the first entry of each constructor, in float32, at the inputs shaped like its
-first one, which share the compiled programs; all of them, in 16 bits too, with -m slow.
+By default the first entry of each constructor, in float32, at the inputs shaped like
+its first one, which share the compiled programs; all of them, in 16 bits too, with
+-m slow.
 """
 
 import zlib
