@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from purefw.rule import Loss, Rule
-from reference.mutate.equivalence import differences
+from reference.mutate.equivalence import differences, elsewhere
 from reference.mutate.quick import trials_of
 from reference.mutate.schema import Mutation, Schema, mutated
 from reference.oracle import exact_arithmetic, oracle_for
@@ -16,6 +16,7 @@ from reference.points import Point
 from reference.probe import Probe, Trial
 from reference.problem import flatten
 from reference.registry.entry import normal_like
+from reference.shapes import cuts
 from reference.subject import Subject, loss_subject, rule_subject
 from reference.verify import output_of
 
@@ -74,6 +75,24 @@ def survey(made: Rule | Loss, subject: Subject, seed: int = 0) -> Survey:
     return Survey(made, schema, probe, trials, differences(schema, probe, trials))
 
 
+def at_other_shapes(found: Survey) -> dict[int, Point]:
+    """Mutants that differ at other lengths of the axes alone: 1 grown to 3, say."""
+    differs: dict[int, Point] = {}
+    for name, other in cuts(found.probe.problem):
+        count = range(len(found.schema.mutations))
+        same = [k for k in count if k not in found.different and k not in differs]
+        point = Point(name, other.live, other.rest)
+        differs |= dict.fromkeys(elsewhere(found.schema, same, other), point)
+    return differs
+
+
+def everywhere(made: Rule | Loss, subject: Subject, seed: int) -> Survey:
+    """The survey at the given shapes and at some others."""
+    found = survey(made, subject, seed)
+    found.different |= at_other_shapes(found)
+    return found
+
+
 def subject_of(made: Rule | Loss, params: Any, x: Any, key: Any, seed: int) -> Subject:
     """A rule at (params, x), or a loss at x = (prediction, target)."""
     if not isinstance(made, Rule):
@@ -112,7 +131,7 @@ def mutants(
     """
     subject = subject_of(made, params, x, key, seed)
     with exact_arithmetic():
-        return survey(made, subject, seed).mutants
+        return everywhere(made, subject, seed).mutants
 
 
 def accepts(check: Callable[[Any], Any], made: Rule | Loss) -> bool:

@@ -7,7 +7,7 @@ bias 0, scale 1 or batch 1, or under a cotangent of ones, whole terms vanish. So
 each survivor inputs are looked for at which it does differ from the original, the
 smallest change first: another cotangent alone, one leaf of the arguments drawn anew,
 all of them, then the situations that the verifier visits (ties, zeros, repeated
-indices, ...).
+indices, ...), last other shapes: a batch of 3 in the place of 1.
 
 Source of the measure: DeMillo, Lipton and Sayward, "Hints on test data selection", IEEE
 Computer 11(4), 1978.
@@ -23,7 +23,7 @@ import numpy as np
 from purefw.rule import Loss, Rule
 from reference.cotangents import generator, normal
 from reference.mutate.equivalence import differing, places
-from reference.mutate.mutants import Mutant, Survey, accepts, subject_of, survey
+from reference.mutate.mutants import Mutant, Survey, accepts, everywhere, subject_of
 from reference.oracle import exact_arithmetic
 from reference.probe import lift
 
@@ -148,7 +148,7 @@ def power(
         )
     subject = subject_of(made, params, x, key, seed)
     with exact_arithmetic():
-        found = survey(made, subject, seed)
+        found = everywhere(made, subject, seed)
     alive = [k for k in sorted(found.different) if accepts(check, found.mutant(k).rule)]
     with exact_arithmetic():
         proposals = dict(proposed(found, alive))
@@ -167,6 +167,8 @@ def proposed(found: Survey, alive: list[int]) -> Iterator[tuple[int, str]]:
             size = distance(found, k, live, integers, dys)
             yield k, f"{sentence}: {size:.1g} of a leaf apart"
             rest.remove(k)
+    for k in rest:
+        yield k, f"arguments with {found.different[k].kind}"
 
 
 def distance(found: Survey, k: int, live, rest, dys) -> float:

@@ -105,6 +105,27 @@ def test_a_weak_check_has_a_low_score():
     assert proposals["dy ones"].startswith("these arguments under a random cotangent")
 
 
+shift = Rule(
+    "shift",
+    lambda key: jnp.zeros(2),
+    lambda bias, x: (x + bias[None, :], ()),
+    lambda _, dy: (jnp.sum(dy, axis=0), dy),
+)
+
+
+def test_a_batch_of_one_hides_the_sum_over_the_batch():
+    x, dy = jnp.array([[0.5, 1.5]]), jnp.array([[-0.3, 0.7]])
+
+    def check(rule):
+        dbias, dx = rule.backward((), dy)
+        return bool(jnp.allclose(dbias, dy[0])) and bool(jnp.allclose(dx, dy))
+
+    found = power(shift, check, x)
+    proposals = {s.mutant.mutation.kind: s.proposal for s in found.survivors}
+    assert proposals["sum to mean"] == "arguments with axes of length 1 grown to 3"
+    assert proposals["sum to first"] == proposals["sum to mean"]
+
+
 def test_a_check_that_sees_nothing_has_score_zero():
     found = power(double, lambda rule: None, jnp.array([0.5, 1.5]))
     assert found.score == 0 and len(found.survivors) == found.mutants > 10
