@@ -165,12 +165,12 @@ def judge_rounding(draw, hand, auto):
         assert found.max() <= RATIO, (dtype, found)
 
 
-@pytest.mark.parametrize("name", first_of_each(RULES))
+@pytest.mark.parametrize("name", [*first_of_each(RULES)])
 def test_rule_errs_no_more_than_autodiff(name):
     judge_rounding(*as_rule(name))
 
 
-@pytest.mark.parametrize("name", first_of_each(LOSSES))
+@pytest.mark.parametrize("name", [*first_of_each(LOSSES)])
 def test_loss_errs_no_more_than_autodiff(name):
     judge_rounding(*as_loss(name))
 
@@ -207,14 +207,14 @@ EACH_RANGE = ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("dtype", EACH_RANGE)
-@pytest.mark.parametrize("name", first_of_each(RULES))
+@pytest.mark.parametrize("name", [*first_of_each(RULES)])
 def test_rule_is_finite_at_its_hard_inputs(name, dtype):
     draw, hand, _ = as_rule(name)
     assert not_finite(RULES[name].inputs, draw, hand, dtype) == []
 
 
 @pytest.mark.parametrize("dtype", EACH_RANGE)
-@pytest.mark.parametrize("name", first_of_each(LOSSES))
+@pytest.mark.parametrize("name", [*first_of_each(LOSSES)])
 def test_loss_is_finite_at_its_hard_inputs(name, dtype):
     draw, hand, _ = as_loss(name)
     assert not_finite(LOSSES[name].inputs, draw, hand, dtype) == []

@@ -10,6 +10,7 @@ from reference.registry.compositions import COMPOSITIONS
 from reference.registry.entry import LossEntry, RuleEntry
 from reference.registry.layers import LAYERS
 from reference.registry.losses import LOSSES
+from reference.registry.norms import NORMS
 from reference.registry.sequence import SEQUENCE
 from reference.registry.spatial import SPATIAL
 
@@ -18,6 +19,7 @@ RULES: dict[str, RuleEntry] = {
     **LAYERS,
     **SEQUENCE,
     **SPATIAL,
+    **NORMS,
     **COMPOSITIONS,
 }
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from purefw.rule import Loss, Rule
+from reference.registry.invariants import Invariant
 
 Draw = Callable[[Key[Array, ""]], Any]
 
@@ -22,11 +23,14 @@ class RuleEntry:
         inputs: From the name of a situation ("typical", "one_row", "tie", "large") to
             a function that draws x from a key. The first is the typical one.
         params: Draws parameters where standard normal ones will not do.
+        invariants: What the docstring promises of y, dparams and dx, as in
+            reference.registry.invariants.
     """
 
     rule: Rule
     inputs: dict[str, Draw]
     params: Draw | None = None
+    invariants: tuple[Invariant, ...] = ()
 
     def draw_params(self, key: Key[Array, ""]) -> Any:
         """Random parameters: never the initial ones, at which whole terms vanish."""
@@ -37,10 +41,11 @@ class RuleEntry:
 
 @dataclass(frozen=True)
 class LossEntry:
-    """A loss and its inputs: each draws (prediction, target)."""
+    """A loss, its inputs, each of which draws (prediction, target), its invariants."""
 
     loss: Loss
     inputs: dict[str, Draw]
+    invariants: tuple[Invariant, ...] = ()
 
 
 def normal(*shape: int, scale: float = 1.0, shift: float = 0.0) -> Draw:

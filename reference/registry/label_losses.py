@@ -21,6 +21,11 @@ from reference.registry.draws import (
     two_classes,
 )
 from reference.registry.entry import LossEntry
+from reference.registry.invariants import (
+    classes_move_together,
+    classes_swap_with_the_sign,
+    gradient_blind_to_the_prediction,
+)
 
 LABEL_LOSSES = {
     "cross_entropy_mean": LossEntry(
@@ -55,6 +60,7 @@ LABEL_LOSSES = {
             "zero": given([0.0, 0.0], [0.0, 1.0]),
             "large": binary(5, 3, scale=1e4),
         },
+        invariants=(classes_swap_with_the_sign,),
     ),
     "logistic_loss_on_logits_sum": LossEntry(
         logistic_loss_on_logits("sum"), {"typical": binary(5, 3)}
@@ -92,6 +98,7 @@ LABEL_LOSSES = {
                 jnp.array([0, 2]),
             ),
         },
+        invariants=(classes_move_together,),
     ),
     "multiclass_hinge_sum": LossEntry(
         multiclass_hinge("sum"), {"typical": labelled(5, 7)}
@@ -107,6 +114,7 @@ LABEL_LOSSES = {
                 jnp.array([1, 0]),
             ),
         },
+        invariants=(gradient_blind_to_the_prediction,),
     ),
     "negative_log_likelihood_sum": LossEntry(
         negative_log_likelihood("sum"), {"typical": labelled(5, 7)}
@@ -123,6 +131,7 @@ LABEL_LOSSES = {
             "soft": soft(5, 7),
             "soft_with_zeros": soft(5, 7, zeros=True, scale=30.0),
         },
+        invariants=(classes_move_together,),
     ),
     "softmax_cross_entropy_sum": LossEntry(
         softmax_cross_entropy("sum"), {"typical": labelled(5, 7), "soft": soft(5, 7)}

@@ -2,6 +2,7 @@
 
 from purefw.layers.linear import linear
 from reference.registry.entry import RuleEntry, normal
+from reference.registry.invariants import homogeneous
 
 LAYERS = {
     "linear": RuleEntry(
@@ -14,6 +15,8 @@ LAYERS = {
         },
     ),
     "linear_without_bias": RuleEntry(
-        linear(5, 2, bias=False), {"typical": normal(3, 5), "one_row": normal(1, 5)}
+        linear(5, 2, bias=False),
+        {"typical": normal(3, 5), "one_row": normal(1, 5)},
+        invariants=(homogeneous(1),),
     ),
 }

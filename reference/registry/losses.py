@@ -31,6 +31,17 @@ from reference.registry.draws import (
     spelled,
 )
 from reference.registry.entry import LossEntry
+from reference.registry.invariants import (
+    blind_to_the_length_of_rows,
+    blind_to_the_order_of_entries,
+    classes_move_together,
+    gradient_blind_to_the_prediction,
+    gradient_blind_to_the_size_of_errors,
+    other_units_cost_their_logarithm,
+    parts_move_together,
+    same_both_ways,
+    shared_shift_of_keys_is_unseen,
+)
 from reference.registry.label_losses import LABEL_LOSSES
 
 VALUES = {
@@ -44,9 +55,12 @@ VALUES = {
                 jnp.array([1.0, 5.0, 0.0]),
             ),
         },
+        invariants=(gradient_blind_to_the_size_of_errors,),
     ),
     "absolute_error_sum": LossEntry(
-        absolute_error("sum"), {"typical": pair(5, 3), "one_row": pair(1, 2)}
+        absolute_error("sum"),
+        {"typical": pair(5, 3), "one_row": pair(1, 2)},
+        invariants=(gradient_blind_to_the_size_of_errors,),
     ),
     "squared_error_mean": LossEntry(
         squared_error("mean"),
@@ -73,6 +87,7 @@ VALUES = {
             "tie": given([0.0, 1.0], [0.0, 1.0]),
             "far": pair(5, 3, scale=1e4),
         },
+        invariants=(same_both_ways,),
     ),
     "log_cosh_sum": LossEntry(log_cosh("sum"), {"typical": pair(5, 3)}),
     "quantile": LossEntry(
@@ -83,6 +98,7 @@ VALUES = {
             "tie": given([0.0, 1.0, 2.0], [0.0, 1.0, 3.0]),
             "far": pair(5, 3, scale=1e4),
         },
+        invariants=(gradient_blind_to_the_size_of_errors,),
     ),
     "quantile_sum": LossEntry(quantile("sum", q=0.2), {"typical": pair(5, 3)}),
     "poisson": LossEntry(
@@ -110,6 +126,7 @@ VALUES = {
                 jnp.array([1.0, 2.5]),
             ),
         },
+        invariants=(other_units_cost_their_logarithm,),
     ),
     "gaussian_negative_log_likelihood_sum": LossEntry(
         gaussian_negative_log_likelihood("sum"), {"typical": gaussian(5, 3)}
@@ -125,6 +142,7 @@ DISTRIBUTIONS = {
             "with_zeros": soft(5, 7, zeros=True, log=True),
             "impossible": given([[-0.5, -1.0, -1e4]], [[0.5, 0.5, 0.0]]),
         },
+        invariants=(gradient_blind_to_the_prediction,),
     ),
     "kl_divergence_sum": LossEntry(
         kl_divergence("sum"), {"typical": soft(5, 7, log=True)}
@@ -149,6 +167,7 @@ DISTRIBUTIONS = {
             "one_row": simplex(1, 3),
             "tie": given([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]], [[0.5, 0.25, 0.25]] * 2),
         },
+        invariants=(same_both_ways,),
     ),
     "total_variation_sum": LossEntry(
         total_variation("sum"), {"typical": simplex(5, 7)}
@@ -161,6 +180,7 @@ DISTRIBUTIONS = {
             "vector": lambda key: tuple(jax.random.uniform(key, (2, 3))),
             "empty_mask": given([[0.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]),
         },
+        invariants=(blind_to_the_order_of_entries,),
     ),
     "dice_sum": LossEntry(
         dice("sum"), {"typical": lambda key: tuple(jax.random.uniform(key, (2, 5, 3)))}
@@ -179,6 +199,7 @@ VECTORS = {
             "large": pair(5, 7, scale=1e200),
             "small": pair(5, 7, scale=1e-100),
         },
+        invariants=(blind_to_the_length_of_rows,),
     ),
     "cosine_similarity_sum": LossEntry(
         cosine_similarity("sum"), {"typical": pair(5, 7)}
@@ -198,6 +219,7 @@ VECTORS = {
                 (),
             ),
         },
+        invariants=(parts_move_together,),
     ),
     "triplet_sum": LossEntry(triplet("sum"), {"typical": several(Triplet, 7, 3)}),
     "info_nce": LossEntry(
@@ -213,6 +235,7 @@ VECTORS = {
             ),
             "large": several(Pairs, 5, 3, scale=100.0),
         },
+        invariants=(shared_shift_of_keys_is_unseen,),
     ),
     "info_nce_sum": LossEntry(info_nce("sum"), {"typical": several(Pairs, 5, 3)}),
 }
@@ -229,6 +252,7 @@ SEQUENCES = {
             "no_frames": spelled([[0, 0], [1, 2]], [0, 3], [0, 2], 3, 3),
             "large": spelled([[1, 2, 2], [3, 1, 0]], [7, 5], [3, 2], 7, 5, scale=1e4),
         },
+        invariants=(classes_move_together,),
     ),
     "ctc_sum": LossEntry(
         ctc("sum", blank=2),

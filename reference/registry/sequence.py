@@ -20,6 +20,15 @@ from purefw.layers.unembedding import unembedding
 from purefw.recurrence import RecurrentInput
 from purefw.softmax_attention import AttentionInput, padding_mask
 from reference.registry.entry import Draw, RuleEntry, normal, normal_like
+from reference.registry.invariants import (
+    bias_of_the_keys_has_no_gradient,
+    dparams_depend_on_dy_alone,
+    dtable_sums_to_dy,
+    homogeneous,
+    keeps_the_length_of_rows,
+    keys_move_together,
+    linear_in_the_values,
+)
 
 
 def ids(*shape: int, n: int) -> Draw:
@@ -101,10 +110,12 @@ SEQUENCE = {
             "repeated": lambda key: jnp.array([[4, 4, 0], [4, 10, 0]]),
             "one_repeated_often": lambda key: jnp.full(1009, 7),
         },
+        invariants=(dtable_sums_to_dy,),
     ),
     "unembedding": RuleEntry(
         unembedding(11, 3),
         {"typical": normal(2, 5, 3), "one_row": normal(1, 3), "vector": normal(3)},
+        invariants=(homogeneous(1),),
     ),
     "positional_embedding": RuleEntry(
         positional_embedding(7, 3),
@@ -114,6 +125,7 @@ SEQUENCE = {
             "one_step": normal(2, 1, 3),
             "one_sequence": normal(5, 3),
         },
+        invariants=(dparams_depend_on_dy_alone,),
     ),
     "rotary_embedding": RuleEntry(
         rotary_embedding(6),
@@ -123,6 +135,7 @@ SEQUENCE = {
             "no_batch": normal(5, 3, 6),
             "long": normal(1, 997, 1, 6),
         },
+        invariants=(keeps_the_length_of_rows,),
     ),
     "rnn": RuleEntry(rnn(3, 2), recurrent_inputs(3, 2)),
     "gru": RuleEntry(gru(3, 2), recurrent_inputs(3, 2)),
@@ -152,6 +165,10 @@ SEQUENCE = {
                 None,
             ),
         },
+        invariants=(
+            keys_move_together,
+            linear_in_the_values,
+        ),
     ),
     "causal_attention": RuleEntry(
         attention(causal=True),
@@ -162,6 +179,10 @@ SEQUENCE = {
                 *HEADS, mask=lambda key: padding_mask(jnp.array([11, 2]), 11)
             ),
         },
+        invariants=(
+            keys_move_together,
+            linear_in_the_values,
+        ),
     ),
     "grouped_query_attention": RuleEntry(
         attention(),
@@ -169,6 +190,10 @@ SEQUENCE = {
             "typical": attended(*GROUPED),
             "all_masked_row": attended(*GROUPED, mask=random_mask(2, 6, 5, 11)),
         },
+        invariants=(
+            keys_move_together,
+            linear_in_the_values,
+        ),
     ),
     "multi_head_attention": RuleEntry(
         multi_head_attention(12, 3),
@@ -177,6 +202,7 @@ SEQUENCE = {
             "all_masked_row": attended(*ROWS, mask=random_mask(2, 3, 5, 7)),
             "one_row": attended((1, 1, 12), (1, 3, 12), (1, 3, 12)),
         },
+        invariants=(bias_of_the_keys_has_no_gradient,),
     ),
     "multi_head_causal_grouped_rotary": RuleEntry(
         multi_head_attention(

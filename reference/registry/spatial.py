@@ -1,27 +1,28 @@
-"""Entries of the rules on (batch, *spatial, channels), norms, dropout, bilinear."""
+"""Entries of the rules on (batch, *spatial, channels), of dropout and of bilinear."""
 
 import jax
 import jax.numpy as jnp
 
 from purefw.layers.average_pool import average_pool
-from purefw.layers.batch_norm import BatchNormParams, batch_norm
 from purefw.layers.bilinear import bilinear
 from purefw.layers.convolution import convolution
 from purefw.layers.dropout import dropout
 from purefw.layers.flatten import flatten
 from purefw.layers.global_average_pool import global_average_pool
 from purefw.layers.global_max_pool import global_max_pool
-from purefw.layers.group_norm import group_norm
-from purefw.layers.instance_norm import instance_norm
-from purefw.layers.layer_norm import layer_norm
 from purefw.layers.max_pool import max_pool
 from purefw.layers.reshape import reshape
-from purefw.layers.rms_norm import rms_norm
 from purefw.layers.transposed_convolution import transposed_convolution
 from purefw.layers.upsample_bilinear import upsample_bilinear
 from purefw.layers.upsample_nearest import upsample_nearest
-from purefw.layers.weight_norm import weight_norm
 from reference.registry.entry import Draw, RuleEntry, normal
+from reference.registry.invariants import (
+    blind_to_the_order_of_places,
+    each_input_of_degree_one,
+    homogeneous,
+    keeps_the_length_of_rows,
+    places_of_dx_sum_to_dy,
+)
 
 
 def pair(*leading: int, n_left: int, n_right: int) -> Draw:
@@ -40,43 +41,6 @@ def pair(*leading: int, n_left: int, n_right: int) -> Draw:
 def ties(*shape: int) -> Draw:
     """A draw of small integers, so that most windows hold their maximum twice."""
     return lambda key: jax.random.randint(key, shape, -1, 2).astype(float)
-
-
-def half_constant(*shape: int, axes: tuple[int, ...]) -> Draw:
-    """Normal, but for the first index of the first kept axis: constant over `axes`."""
-
-    def draw(key):
-        x = jax.random.normal(key, shape)
-        kept = next(i for i in range(len(shape)) if i not in axes)
-        flat = jnp.broadcast_to(jnp.max(x, axis=axes, keepdims=True), shape)
-        index = jnp.arange(shape[kept]).reshape(
-            [-1 if i == kept else 1 for i in range(len(shape))]
-        )
-        return jnp.where(jnp.broadcast_to(index == 0, shape), flat, x)
-
-    return draw
-
-
-def norm_inputs(*shape: int, axes: tuple[int, ...], **more: Draw) -> dict[str, Draw]:
-    """Inputs at which a normalisation over `axes` is hard."""
-    return {
-        "typical": normal(*shape),
-        **more,
-        "constant_sets": half_constant(*shape, axes=axes),
-        "large_mean": normal(*shape, shift=1e4),
-        "large": normal(*shape, scale=1e4),
-        "small": normal(*shape, scale=1e-4),
-    }
-
-
-def running_params(features: int) -> Draw:
-    """Batch norm's parameters: the running variance is positive."""
-
-    def draw(key):
-        scale, bias, mean, var = jax.random.normal(key, (4, features))
-        return BatchNormParams(scale, bias, mean, jnp.exp(var))
-
-    return draw
 
 
 CONVOLUTIONS = {
@@ -100,6 +64,7 @@ CONVOLUTIONS = {
     "convolution_valid_without_bias": RuleEntry(
         convolution(1, 1, (2, 3), padding="VALID", bias=False),
         {"typical": normal(2, 5, 7, 1), "one_window": normal(1, 2, 3, 1)},
+        invariants=(homogeneous(1),),
     ),
     "convolution_dilated": RuleEntry(
         convolution(2, 3, (3, 2), stride=2, padding=3, dilation=(2, 3)),
@@ -138,6 +103,7 @@ CONVOLUTIONS = {
     "transposed_convolution_valid_without_bias": RuleEntry(
         transposed_convolution(1, 1, (3, 2), padding="VALID", bias=False),
         {"typical": normal(2, 5, 3, 1)},
+        invariants=(homogeneous(1),),
     ),
     "transposed_convolution_with_everything": RuleEntry(
         transposed_convolution(
@@ -167,21 +133,28 @@ POOL_INPUTS = {
 }
 
 POOLS = {
-    "max_pool": RuleEntry(max_pool((2, 2)), POOL_INPUTS),
+    "max_pool": RuleEntry(
+        max_pool((2, 2)), POOL_INPUTS, invariants=(places_of_dx_sum_to_dy,)
+    ),
     "max_pool_overlapping": RuleEntry(
-        max_pool((3, 3), stride=(2, 1), padding=((1, 2), (0, 1))), POOL_INPUTS
+        max_pool((3, 3), stride=(2, 1), padding=((1, 2), (0, 1))),
+        POOL_INPUTS,
+        invariants=(places_of_dx_sum_to_dy,),
     ),
     "max_pool_same": RuleEntry(
         max_pool((3, 2), stride=2, padding="SAME"),
         {"typical": normal(2, 7, 11, 3), "ties": ties(2, 7, 11, 3)},
+        invariants=(places_of_dx_sum_to_dy,),
     ),
     "max_pool_stride_beyond_window": RuleEntry(
         max_pool((2,), stride=3),
         {"typical": normal(2, 11, 3), "ties": ties(2, 11, 3)},
+        invariants=(places_of_dx_sum_to_dy,),
     ),
     "average_pool": RuleEntry(
         average_pool((2, 2)),
         {"typical": normal(2, 7, 11, 3), "large": normal(2, 7, 11, 3, scale=1e4)},
+        invariants=(places_of_dx_sum_to_dy,),
     ),
     "average_pool_overlapping": RuleEntry(
         average_pool((3, 3), stride=(2, 1), padding=((1, 2), (0, 1))),
@@ -190,9 +163,12 @@ POOLS = {
     "average_pool_of_inside": RuleEntry(
         average_pool((3, 2), stride=2, padding="SAME", count_include_pad=False),
         {"typical": normal(2, 7, 11, 3), "one_example": normal(1, 5, 7, 1)},
+        invariants=(places_of_dx_sum_to_dy,),
     ),
     "average_pool_stride_beyond_window": RuleEntry(
-        average_pool((2,), stride=3), {"typical": normal(2, 11, 3)}
+        average_pool((2,), stride=3),
+        {"typical": normal(2, 11, 3)},
+        invariants=(places_of_dx_sum_to_dy,),
     ),
     "global_max_pool": RuleEntry(
         global_max_pool(),
@@ -202,6 +178,10 @@ POOLS = {
             "ties": ties(2, 5, 7, 3),
             "one_place": normal(2, 1, 1, 3),
         },
+        invariants=(
+            places_of_dx_sum_to_dy,
+            blind_to_the_order_of_places,
+        ),
     ),
     "global_average_pool": RuleEntry(
         global_average_pool(),
@@ -211,22 +191,33 @@ POOLS = {
             "one_place": normal(2, 1, 1, 3),
             "large": normal(2, 5, 7, 3, scale=1e4),
         },
+        invariants=(
+            places_of_dx_sum_to_dy,
+            blind_to_the_order_of_places,
+        ),
     ),
 }
 
 SHAPES = {
     "flatten": RuleEntry(
-        flatten(), {"typical": normal(2, 3, 5, 7), "flat_already": normal(3, 5)}
+        flatten(),
+        {"typical": normal(2, 3, 5, 7), "flat_already": normal(3, 5)},
+        invariants=(keeps_the_length_of_rows,),
     ),
     "reshape": RuleEntry(
-        reshape((5, 6)), {"typical": normal(2, 3, 10), "one_row": normal(1, 30)}
+        reshape((5, 6)),
+        {"typical": normal(2, 3, 10), "one_row": normal(1, 30)},
+        invariants=(keeps_the_length_of_rows,),
     ),
     "upsample_nearest": RuleEntry(
         upsample_nearest((2, 3)),
         {"typical": normal(2, 5, 3, 2), "one_place": normal(1, 1, 1, 3)},
+        invariants=(places_of_dx_sum_to_dy,),
     ),
     "upsample_nearest_1d": RuleEntry(
-        upsample_nearest((5,)), {"typical": normal(2, 3, 2)}
+        upsample_nearest((5,)),
+        {"typical": normal(2, 3, 2)},
+        invariants=(places_of_dx_sum_to_dy,),
     ),
     "upsample_bilinear": RuleEntry(
         upsample_bilinear((2, 3)),
@@ -236,89 +227,7 @@ SHAPES = {
             "one_row": normal(1, 1, 7, 2),
             "large": normal(2, 5, 3, 2, scale=1e4),
         },
-    ),
-}
-
-NORMS = {
-    "layer_norm": RuleEntry(
-        layer_norm(7),
-        norm_inputs(
-            5,
-            7,
-            axes=(1,),
-            one_row=normal(1, 7),
-            leading_axes=normal(2, 3, 7),
-            vector=normal(7),
-        ),
-    ),
-    "layer_norm_large_eps": RuleEntry(
-        layer_norm(3, eps=0.5), {"typical": normal(5, 3), "one_row": normal(1, 3)}
-    ),
-    "rms_norm": RuleEntry(
-        rms_norm(7),
-        norm_inputs(
-            5,
-            7,
-            axes=(1,),
-            one_row=normal(1, 7),
-            leading_axes=normal(2, 3, 7),
-            zero_row=lambda key: jnp.array([[0.0] * 7, [1.0, -2.0, 3.0, 0, 0, 1, 5]]),
-        ),
-    ),
-    "rms_norm_large_eps": RuleEntry(rms_norm(3, eps=0.5), {"typical": normal(5, 3)}),
-    "batch_norm": RuleEntry(
-        batch_norm(3),
-        norm_inputs(
-            2,
-            5,
-            7,
-            3,
-            axes=(0, 1, 2),
-            one_example=normal(1, 3, 2, 3),
-        ),
-        running_params(3),
-    ),
-    "batch_norm_of_rows": RuleEntry(
-        batch_norm(5, eps=0.5),
-        norm_inputs(7, 5, axes=(0,), two_rows=normal(2, 5)),
-        running_params(5),
-    ),
-    "group_norm": RuleEntry(
-        group_norm(6, 2),
-        norm_inputs(
-            2,
-            3,
-            5,
-            6,
-            axes=(1, 2, 3),
-            one_example=normal(1, 2, 3, 6),
-            no_space=normal(5, 6),
-        ),
-    ),
-    "group_norm_of_one": RuleEntry(
-        group_norm(5, 1, eps=0.5), {"typical": normal(2, 3, 5)}
-    ),
-    "instance_norm": RuleEntry(
-        instance_norm(3),
-        norm_inputs(
-            2,
-            5,
-            7,
-            3,
-            axes=(1, 2),
-            one_example=normal(1, 5, 2, 3),
-            one_axis=normal(2, 7, 3),
-        ),
-    ),
-    "weight_norm": RuleEntry(
-        weight_norm(5, 3),
-        {
-            "typical": normal(7, 5),
-            "one_row": normal(1, 5),
-            "leading_axes": normal(2, 3, 5),
-            "vector": normal(5),
-            "large": normal(7, 5, scale=1e4),
-        },
+        invariants=(places_of_dx_sum_to_dy,),
     ),
 }
 
@@ -326,7 +235,6 @@ SPATIAL = {
     **CONVOLUTIONS,
     **POOLS,
     **SHAPES,
-    **NORMS,
     "dropout": RuleEntry(
         dropout(0.3),
         {"typical": normal(5, 7), "image": normal(2, 3, 5)},
@@ -340,8 +248,11 @@ SPATIAL = {
             "leading_axes": pair(2, 7, n_left=3, n_right=5),
             "vectors": pair(n_left=3, n_right=5),
         },
+        invariants=(each_input_of_degree_one,),
     ),
     "bilinear_without_bias": RuleEntry(
-        bilinear(2, 3, 1, bias=False), {"typical": pair(5, n_left=2, n_right=3)}
+        bilinear(2, 3, 1, bias=False),
+        {"typical": pair(5, n_left=2, n_right=3)},
+        invariants=(each_input_of_degree_one,),
     ),
 }

@@ -1,4 +1,4 @@
-"""What the activations' docstrings promise: invariants, masked rows, torch's ways."""
+"""What activations promise beside their invariants: bounds, masks, torch's ways."""
 
 import jax
 import jax.numpy as jnp
@@ -27,58 +27,11 @@ def run(name, x, dy):
     return y, rule.backward(residuals, dy)[1]
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["gelu", "gelu_tanh", "silu", "softplus", "log_sigmoid", "hard_swish"],
-)
-def test_values_at_x_and_minus_x_differ_by_x_and_slopes_sum_to_one(name, keys):
-    x, dy = 3 * jax.random.normal(next(keys), (2, 5, 7))
-    (y, dx), (mirrored, dx_mirrored) = run(name, x, dy), run(name, -x, dy)
-    np.testing.assert_allclose(y - mirrored, x, **CLOSE)
-    np.testing.assert_allclose(dx + dx_mirrored, dy, **CLOSE)
-
-
 @pytest.mark.parametrize("name", ["softsign", "hard_tanh"])
-def test_odd_rules_have_even_slopes(name, keys):
+def test_it_stays_within_one_and_dx_has_the_sign_of_dy(name, keys):
     x, dy = jax.random.normal(next(keys), (2, 5, 7))
-    (y, dx), (mirrored, dx_mirrored) = run(name, x, dy), run(name, -x, dy)
-    np.testing.assert_array_equal(mirrored, -y)
-    np.testing.assert_array_equal(dx_mirrored, dx)
-    assert abs(y).max() <= 1 and (dx * dy >= 0).all()
-
-
-@pytest.mark.parametrize("name,centre,total", [("hard_sigmoid", 0, 1), ("relu6", 3, 6)])
-def test_ramps_are_symmetric_about_their_middle(name, centre, total, keys):
-    x, dy = 3 * jax.random.normal(next(keys), (2, 5, 7))
-    (y, dx), (mirrored, dx_mirrored) = run(name, x, dy), run(name, 2 * centre - x, dy)
-    np.testing.assert_allclose(y + mirrored, jnp.full_like(x, total), **CLOSE)
-    np.testing.assert_array_equal(dx_mirrored, dx)
-
-
-@pytest.mark.parametrize("name,degree", [("leaky_relu", 1), ("squared_relu", 2)])
-def test_homogeneous_rules_scale_with_x(name, degree, keys):
-    x, dy = jax.random.normal(next(keys), (2, 5, 7))
-    (y, dx), (larger, dx_larger) = run(name, x, dy), run(name, 3 * x, dy)
-    np.testing.assert_allclose(larger, 3**degree * y, **CLOSE)
-    np.testing.assert_allclose(dx_larger, 3 ** (degree - 1) * dx, **CLOSE)
-
-
-@pytest.mark.parametrize("name", ["glu", "swiglu", "geglu"])
-def test_gated_rules_are_linear_in_the_value(name, keys):
-    x = jax.random.normal(next(keys), (5, 14))
-    dy = jax.random.normal(next(keys), (5, 7))
     y, dx = run(name, x, dy)
-    np.testing.assert_allclose(jnp.sum((x * dx)[:, :7]), jnp.sum(y * dy), **CLOSE)
-
-
-def test_prelu_is_linear_in_its_slopes(keys):
-    rule, (x, dy) = prelu(7), jax.random.normal(next(keys), (2, 5, 7))
-    params = ACTIVATIONS["prelu_of_each"].draw_params(next(keys))
-    params = params._replace(slope=jax.random.normal(next(keys), (7,)))
-    y, residuals = rule.forward(params, x)
-    dslope = rule.backward(residuals, dy)[0].slope
-    expected = jnp.sum((y - jnp.maximum(x, 0)) * dy)
-    np.testing.assert_allclose(jnp.sum(params.slope * dslope), expected, **CLOSE)
+    assert abs(y).max() <= 1 and (dx * dy >= 0).all()
 
 
 def test_elu_celu_and_mish_stay_above_their_bounds():
@@ -97,22 +50,9 @@ def test_selu_keeps_mean_zero_and_variance_one():
     assert abs(weight @ y) < 1e-2 and abs(weight @ y**2 - 1) < 1e-2
 
 
-@pytest.mark.parametrize("name", ["log_softmax", "sparsemax"])
-def test_adding_to_a_row_changes_nothing_and_rows_of_dx_sum_to_zero(name, keys):
-    x, dy = jax.random.normal(next(keys), (2, 5, 7))
-    (y, dx), (shifted, _) = run(name, x, dy), run(name, x + 8, dy)
-    np.testing.assert_allclose(shifted, y, **CLOSE)
-    np.testing.assert_allclose(dx.sum(axis=1), jnp.zeros(5), **CLOSE)
-    p = jnp.exp(y) if name == "log_softmax" else y
-    np.testing.assert_allclose(p.sum(axis=1), jnp.ones(5), **CLOSE)
-
-
-def test_logsumexp_shifts_with_its_row_and_rows_of_dx_sum_to_dy(keys):
-    x, dy = jax.random.normal(next(keys), (5, 7)), jax.random.normal(next(keys), (5,))
-    (y, dx), (shifted, _) = run("logsumexp", x, dy), run("logsumexp", x + 8, dy)
-    np.testing.assert_allclose(shifted, y + 8, **CLOSE)
-    np.testing.assert_allclose(dx.sum(axis=1), dy, **CLOSE)
-    top = x.max(axis=1)
+def test_logsumexp_is_near_the_largest(keys):
+    x = jax.random.normal(next(keys), (5, 7))
+    y, top = logsumexp().apply((), x), x.max(axis=1)
     assert (top <= y).all() and (y <= top + np.log(7)).all()
 
 

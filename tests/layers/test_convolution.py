@@ -74,6 +74,7 @@ def test_same_and_valid_pad_as_lax_does():
         assert make_windows("test", (w,), s, "SAME", d).counts((n,)) == (-(-n // s),)
 
 
+@pytest.mark.slow
 def test_backward_is_right_in_random_geometries(keys):
     draw = random.Random(0)
     for _ in range(8):

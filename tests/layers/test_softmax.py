@@ -13,19 +13,6 @@ def _both(z, dp):
     return p, softmax().backward(residuals, dp)[1]
 
 
-def test_rows_of_p_sum_to_one_and_rows_of_dz_to_zero(keys):
-    z, dp = jax.random.normal(next(keys), (2, 5, 7))
-    p, dz = _both(z, dp)
-    np.testing.assert_allclose(p.sum(axis=1), np.ones(5), rtol=1e-15)
-    assert jnp.abs(dz.sum(axis=1)).max() < 1e-15 < jnp.abs(dz).max()
-
-
-def test_adding_a_constant_to_a_row_changes_nothing(keys):
-    z, dp = jnp.round(8 * jax.random.normal(next(keys), (2, 5, 7)))
-    for a, b in zip(_both(z, dp), _both(z + 1024, dp)):
-        np.testing.assert_array_equal(a, b)
-
-
 def test_one_class_is_certain_and_passes_nothing_back(keys):
     z, dp = jax.random.normal(next(keys), (2, 3, 1))
     p, dz = _both(z, dp)
@@ -70,8 +57,3 @@ def test_no_class_is_refused():
     )
     with pytest.raises(ValueError, match=message):
         softmax().forward((), jnp.zeros((3, 0)))
-
-
-def test_adding_a_constant_to_a_row_of_dp_changes_nothing(keys):
-    z, dp = jnp.round(8 * jax.random.normal(next(keys), (2, 5, 7)))
-    np.testing.assert_array_equal(_both(z, dp + 1024)[1], _both(z, dp)[1])
