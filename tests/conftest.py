@@ -22,7 +22,8 @@ def little_optimisation_where_programs_are_small(request):
 
     It halves their time. The registry and the rounding are tested on what users run.
     """
-    hasty = request.path.parent.name in ("layers", "losses", "models")
+    small = ("layers", "losses", "models", "test_invariants")
+    hasty = request.path.parent.name in small or request.path.stem in small
     jax.config.update("jax_disable_most_optimizations", hasty)
     yield
     jax.config.update("jax_disable_most_optimizations", False)

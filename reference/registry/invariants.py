@@ -3,7 +3,7 @@
 An invariant of a rule is a function `(pull, params, x, dy) -> (got, expected)`: two
 trees that are equal up to rounding, where `pull(params, x, dy) -> (y, dparams, dx)`.
 One of a loss is `(pull, prediction, target, dloss) -> (got, expected)`, with
-`pull(prediction, target, dloss) -> (loss, dprediction)`.
+`pull(prediction, target, dloss) -> (loss, dprediction)`. All arrays are NumPy's.
 
 A registered rule is held to those of its entry at a random point. What is promised at
 special points only, or as an inequality, is tested with the rule.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 Invariant = Callable[..., tuple[Any, Any]]
 SHIFT, FACTOR = 8.0, 3.0
@@ -21,12 +21,12 @@ SHIFT, FACTOR = 8.0, 3.0
 
 def nothing_like(tree: Any) -> Any:
     """Zeros of its shapes."""
-    return jax.tree.map(jnp.zeros_like, tree)
+    return jax.tree.map(np.zeros_like, tree)
 
 
 def inner(a: Any, b: Any) -> Any:
     """The sum over all entries of two trees' products."""
-    products = jax.tree.map(lambda u, v: jnp.sum(u * v), a, b)
+    products = jax.tree.map(lambda u, v: np.sum(u * v), a, b)
     return sum(jax.tree.leaves(products))
 
 
@@ -50,7 +50,7 @@ def symmetric_about(centre: float, total: float) -> Invariant:
     def symmetric(pull, params, x, dy):
         y, _, dx = pull(params, x, dy)
         mirrored, _, dx_there = pull(params, 2 * centre - x, dy)
-        return (y + mirrored, dx_there), (jnp.full_like(x, total), dx)
+        return (y + mirrored, dx_there), (np.full_like(x, total), dx)
 
     return symmetric
 
@@ -78,7 +78,7 @@ def keeps_the_length_of_rows(pull, params, x, dy):
     """y is as long as x and dx as long as dy, row by row."""
     y, _, dx = pull(params, x, dy)
     flat = (v.reshape(len(v), -1) for v in (y, dx, x, dy))
-    squares = [jnp.sum(v * v, axis=1) for v in flat]
+    squares = [np.sum(v * v, axis=1) for v in flat]
     return squares[:2], squares[2:]
 
 
@@ -103,21 +103,21 @@ def shifts_with_x(pull, params, x, dy):
 
 def rows_of_y_sum_to_one(pull, params, x, dy):
     """Over the last axis."""
-    total = jnp.sum(pull(params, x, dy)[0], axis=-1)
-    return total, jnp.ones_like(total)
+    total = np.sum(pull(params, x, dy)[0], axis=-1)
+    return total, np.ones_like(total)
 
 
 def rows_of_exp_y_sum_to_one(pull, params, x, dy):
     """Over the last axis."""
-    total = jnp.sum(jnp.exp(pull(params, x, dy)[0]), axis=-1)
-    return total, jnp.ones_like(total)
+    total = np.sum(np.exp(pull(params, x, dy)[0]), axis=-1)
+    return total, np.ones_like(total)
 
 
 def dx_sums_to_zero(*axes: int) -> Invariant:
     """Over these axes."""
 
     def sums_to_zero(pull, params, x, dy):
-        total = jnp.sum(pull(params, x, dy)[2], axis=axes)
+        total = np.sum(pull(params, x, dy)[2], axis=axes)
         return total, nothing_like(total)
 
     return sums_to_zero
@@ -125,15 +125,15 @@ def dx_sums_to_zero(*axes: int) -> Invariant:
 
 def rows_of_dx_sum_to_dy(pull, params, x, dy):
     """Over the last axis, which y has lost."""
-    return jnp.sum(pull(params, x, dy)[2], axis=-1), dy
+    return np.sum(pull(params, x, dy)[2], axis=-1), dy
 
 
 def places_of_dx_sum_to_dy(pull, params, x, dy):
     """Over the spatial axes, channel by channel; y may have lost them."""
     dx = pull(params, x, dy)[2]
     space = tuple(range(1, dx.ndim - 1))
-    expected = jnp.sum(dy, axis=space) if dy.ndim == dx.ndim else dy
-    return jnp.sum(dx, axis=space), expected
+    expected = np.sum(dy, axis=space) if dy.ndim == dx.ndim else dy
+    return np.sum(dx, axis=space), expected
 
 
 def blind_to_the_order_of_places(pull, params, x, dy):
@@ -147,7 +147,7 @@ def each_input_of_degree_one(pull, params, x, dy):
     """Σ left dleft = Σ right dright = Σ (y - bias) dy: one of a pair scales y."""
     y, _, (dleft, dright) = pull(params, x, dy)
     left, right = x
-    without = y if params.bias is None else y - jnp.broadcast_to(params.bias, y.shape)
+    without = y if params.bias is None else y - np.broadcast_to(params.bias, y.shape)
     total = inner(without, dy)
     return (inner(left, dleft), inner(right, dright)), (total, total)
 
@@ -156,7 +156,7 @@ def dtable_sums_to_dy(pull, params, x, dy):
     """Every row of dy is added to one row of the table."""
     _, dtable, _ = pull(params, x, dy)
     width = dy.shape[-1]
-    return jnp.sum(dtable, axis=0), jnp.sum(dy.reshape(-1, width), axis=0)
+    return np.sum(dtable, axis=0), np.sum(dy.reshape(-1, width), axis=0)
 
 
 def dparams_depend_on_dy_alone(pull, params, x, dy):
@@ -169,14 +169,14 @@ def dparams_depend_on_dy_alone(pull, params, x, dy):
 def linear_in_its_slopes(pull, params, x, dy):
     """Σ slope dslope = Σ (y - max(x, 0)) dy."""
     y, dparams, _ = pull(params, x, dy)
-    return inner(params, dparams), inner(y - jnp.maximum(x, 0), dy)
+    return inner(params, dparams), inner(y - np.maximum(x, 0), dy)
 
 
 def blind_to_the_length_of_its_direction(pull, params, x, dy):
     """y stays, and columns of ddirection are at right angles to direction."""
     y, dparams, _ = pull(params, x, dy)
     longer = params._replace(direction=FACTOR * params.direction)
-    along = jnp.sum(params.direction * dparams.direction, axis=0)
+    along = np.sum(params.direction * dparams.direction, axis=0)
     return (pull(longer, x, dy)[0], along), (y, nothing_like(along))
 
 
@@ -192,7 +192,7 @@ def keys_move_together(pull, params, x, dy):
     """One vector added to all keys changes nothing, so dkeys sums to zero over them."""
     y, _, dx = pull(params, x, dy)
     moved, _, dx_there = pull(params, x._replace(keys=x.keys + 1), dy)
-    total = jnp.sum(dx.keys, axis=1)
+    total = np.sum(dx.keys, axis=1)
     got = moved, dx_there.queries, total
     return got, (y, dx.queries, nothing_like(total))
 
@@ -230,7 +230,7 @@ def blind_to_the_length_of_rows(pull, prediction, target, dloss):
     """The loss stays, and rows of dprediction are at right angles to the prediction."""
     loss, d = pull(prediction, target, dloss)
     longer, _ = pull(FACTOR * prediction, target, dloss)
-    along = jnp.sum(prediction * d, axis=-1)
+    along = np.sum(prediction * d, axis=-1)
     return (longer, along), (loss, nothing_like(along))
 
 
@@ -238,7 +238,7 @@ def classes_move_together(pull, prediction, target, dloss):
     """A constant added to a row changes nothing, so rows of dprediction sum to zero."""
     loss, d = pull(prediction, target, dloss)
     moved, there = pull(prediction + SHIFT, target, dloss)
-    total = jnp.sum(d, axis=-1)
+    total = np.sum(d, axis=-1)
     return (moved, there, total), (loss, d, nothing_like(total))
 
 
@@ -261,7 +261,7 @@ def other_units_cost_their_logarithm(pull, prediction, target, dloss):
     mean, variance = prediction
     loss, _ = pull(prediction, target, dloss)
     scaled = type(prediction)(FACTOR * mean, FACTOR**2 * variance)
-    return pull(scaled, FACTOR * target, dloss)[0], loss + jnp.log(FACTOR)
+    return pull(scaled, FACTOR * target, dloss)[0], loss + np.log(FACTOR)
 
 
 def parts_move_together(pull, prediction, target, dloss):
@@ -276,5 +276,5 @@ def shared_shift_of_keys_is_unseen(pull, prediction, target, dloss):
     """One vector added to all keys changes nothing, so dkey sums to zero over them."""
     loss, d = pull(prediction, target, dloss)
     moved, _ = pull(prediction._replace(key=prediction.key + 1), target, dloss)
-    total = jnp.sum(d.key, axis=0)
+    total = np.sum(d.key, axis=0)
     return (moved, total), (loss, nothing_like(total))

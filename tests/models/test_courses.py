@@ -36,7 +36,8 @@ def trained(name, gradient=purefw.loss_and_grad, data=None, **settings):
     }
     loss = squared_error() if data.classes is None else softmax_cross_entropy()
     key = jax.random.key(0)
-    return fit(network, loss, data, gradient=gradient, key=key, **settings)
+    with jax.debug_key_reuse(False):  # It follows the keys through every call anew.
+        return fit(network, loss, data, gradient=gradient, key=key, **settings)
 
 
 RATES = {"perceptron": {"optimiser": optax.sgd(0.1)}}
