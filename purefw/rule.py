@@ -80,8 +80,12 @@ class Loss(Generic[R]):
         forward: `forward(prediction, target) -> (loss, residuals)`.
         backward: `backward(residuals, dloss) -> dprediction`; it uses `dloss`, which
             is not always 1.
+        divisor: `divisor(target) -> n`, where n times the loss is a sum over rows: what
+            a mean divides by, up to a factor that is the same for every batch, or 1 for
+            a sum. It is never 0. None where rows meet or the target does not tell.
     """
 
     name: str
     forward: Callable[[Any, Any], tuple[Any, R]]
     backward: Callable[[R, Any], Any]
+    divisor: Callable[[Any], Any] | None = None

@@ -1,6 +1,7 @@
 """Rules made of rules, one file a combinator."""
 
 from purefw.compose.chain import chain
+from purefw.compose.computed_in import computed_in
 from purefw.compose.keys import split_keys
 from purefw.compose.loss_and_grad import loss_and_grad
 from purefw.compose.over_axis import over_axis
@@ -14,6 +15,7 @@ from purefw.compose.time_distributed import time_distributed
 
 __all__ = [
     "chain",
+    "computed_in",
     "loss_and_grad",
     "over_axis",
     "parallel",

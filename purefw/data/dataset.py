@@ -136,12 +136,39 @@ def to_itself(data: Dataset) -> Dataset:
 
 
 def on_device(x: Any, labels: Any) -> Split:
-    """A split from NumPy arrays: x in JAX's default float dtype, labels as they are."""
-    return Split(jnp.asarray(x, dtype=float), jnp.asarray(labels))
+    """A split from NumPy arrays: floats in JAX's default dtype, integers unchanged."""
+    labels = np.asarray(labels)
+    kind = float if labels.dtype.kind == "f" else None
+    return Split(jnp.asarray(x, dtype=float), jnp.asarray(labels, dtype=kind))
+
+
+def standardised(data: Dataset) -> Dataset:
+    """Features, and labels that are numbers, of mean 0 and standard deviation 1.
+
+    Both are those of the rows to learn from. A column that is constant there becomes 0.
+
+    Example:
+        >>> rows = Split(jnp.array([[1.0], [3.0]]), jnp.array([[5.0], [9.0]]))
+        >>> standardised(Dataset("mine", rows, rows, classes=None)).train.labels
+        Array([[-1.],
+               [ 1.]], dtype=float32)
+    """
+    splits = data.train, data.validation
+    x, labels = _scaled([s.x for s in splits]), [s.labels for s in splits]
+    if data.classes is None:
+        labels = _scaled(labels)
+    return Dataset(data.name, *map(Split, x, labels), classes=data.classes)
+
+
+def _scaled(parts: list[Array]) -> list[Array]:
+    """The parts in units of the first one's standard deviation, from its mean."""
+    mean, deviation = parts[0].mean(axis=0), parts[0].std(axis=0)
+    scale = jnp.where(deviation > 0, deviation, 1)
+    return [(part - mean[None]) / scale[None] for part in parts]
 
 
 def held_out_fifth(
-    name: str, x: Any, labels: Any, *, classes: int, seed: int
+    name: str, x: Any, labels: Any, *, classes: int | None, seed: int
 ) -> Dataset:
     """Shuffle the rows and hold out a fifth of them, rounded down."""
     order = np.random.default_rng(seed).permutation(len(x))

@@ -1,4 +1,4 @@
-"""MNIST from a directory: the four IDX files, or the pickle of the lesson's lab."""
+"""MNIST or Fashion-MNIST from a directory: four IDX files, or the lab's pickle."""
 
 from pathlib import Path
 
@@ -11,13 +11,14 @@ from purefw.data.pickled import read_pickle
 PICKLES = ("mnist.pkl", "mnist.pkl.gz")
 
 
-def mnist(directory: str | Path, *, seed: int = 0) -> Dataset:
-    """Handwritten digits of 28 x 28 pixels in 10 classes, each pixel in [0, 1].
+def mnist(directory: str | Path, *, seed: int = 0, name: str = "mnist") -> Dataset:
+    """Images of 28 x 28 pixels in 10 classes, each pixel in [0, 1]: digits or clothes.
 
     Args:
         directory: Holds train-images-idx3-ubyte, train-labels-idx1-ubyte and the two of
             t10k, each with .gz or without; or else mnist.pkl, with .gz or without.
         seed: Of the split of the pickle, which has none of its own.
+        name: Of the data set: Fashion-MNIST's files are named as MNIST's are.
 
     Returns:
         From IDX the 60,000 images to learn from and the 10,000 test images as
@@ -34,9 +35,9 @@ def mnist(directory: str | Path, *, seed: int = 0) -> Dataset:
         features, labels = read_pickle(pickles[0])
         check_pair(str(pickles[0]), features, labels)
         x = features.reshape(len(features), -1) / 255
-        return held_out_fifth("mnist", x, labels, classes=10, seed=seed)
+        return held_out_fifth(name, x, labels, classes=10, seed=seed)
     return Dataset(
-        "mnist", idx_split(directory, "train"), idx_split(directory, "t10k"), classes=10
+        name, idx_split(directory, "train"), idx_split(directory, "t10k"), classes=10
     )
 
 

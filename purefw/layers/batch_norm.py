@@ -188,12 +188,18 @@ def update_running(
         raise ValueError(f"batch_norm: momentum must be in [0, 1], got {momentum}")
     batch = residuals.stats.mean, residuals.var
     running = (
-        (momentum * wide(old) + (1 - momentum) * new.reshape(old.shape)).astype(
-            old.dtype
-        )
-        for old, new in zip(residuals.params[2:], batch)  # (9)
+        _moved(old, new.reshape(old.shape), momentum)
+        for old, new in zip(residuals.params[2:], batch)
     )
     return BatchNormParams(*params[:2], *running)
+
+
+def _moved(
+    old: Float[Array, " c"], new: Float[Array, " c"], momentum: float
+) -> Float[Array, " c"]:
+    """Equation (9), in the dtype of `old`, at least float32; x may be narrower."""
+    new = new.astype(wide(old).dtype)
+    return (momentum * wide(old) + (1 - momentum) * new).astype(old.dtype)  # (9)
 
 
 def terms(

@@ -20,7 +20,12 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from purefw.losses.reduction import Reduction, check_reduction, check_same_shape
+from purefw.losses.reduction import (
+    Reduction,
+    check_reduction,
+    check_same_shape,
+    divisor,
+)
 from purefw.rule import Loss
 
 
@@ -52,6 +57,7 @@ def absolute_error(reduction: Reduction = "mean") -> Loss[AbsoluteErrorResiduals
         name="absolute_error",
         forward=partial(forward, reduction=reduction),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

@@ -31,6 +31,7 @@ from purefw.losses.reduction import (
     check_rows,
     check_same_shape,
     direction,
+    divisor,
     reduce,
     spread,
 )
@@ -69,6 +70,7 @@ def cosine_similarity(reduction: Reduction = "mean") -> Loss[CosineSimilarityRes
         name="cosine_similarity",
         forward=partial(forward, reduction=reduction),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, Shaped
 
 from purefw.losses.labels import at_label, check_labels, onehot
-from purefw.losses.reduction import Reduction, check_reduction
+from purefw.losses.reduction import Reduction, check_reduction, divisor
 from purefw.rule import Loss
 
 
@@ -58,6 +58,7 @@ def cross_entropy(reduction: Reduction = "mean") -> Loss[CrossEntropyResiduals]:
         name="cross_entropy",
         forward=partial(forward, reduction=reduction),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

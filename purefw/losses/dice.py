@@ -34,6 +34,7 @@ from purefw.losses.reduction import (
     check_reduction,
     check_rows,
     check_same_shape,
+    divisor,
     reduce,
     spread,
 )
@@ -73,6 +74,7 @@ def dice(reduction: Reduction = "mean", *, smooth: float = 1.0) -> Loss[DiceResi
         name="dice",
         forward=partial(forward, reduction=reduction, smooth=smooth),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

@@ -33,6 +33,7 @@ from purefw.losses.reduction import (
     Reduction,
     check_reduction,
     check_same_shape,
+    divisor,
     reduce,
     softplus,
     spread,
@@ -78,6 +79,7 @@ def focal(
         name="focal",
         forward=partial(forward, reduction=reduction, gamma=gamma, alpha=alpha),
         backward=partial(backward, reduction=reduction, gamma=gamma),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

@@ -31,6 +31,7 @@ from purefw.losses.reduction import (
     Reduction,
     check_reduction,
     check_same_shape,
+    divisor,
     reduce,
     spread,
 )
@@ -77,6 +78,7 @@ def gaussian_negative_log_likelihood(
         name="gaussian_negative_log_likelihood",
         forward=partial(forward, reduction=reduction),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

@@ -28,6 +28,7 @@ from purefw.losses.reduction import (
     check_positive,
     check_reduction,
     check_same_shape,
+    divisor,
     reduce,
     spread,
 )
@@ -65,6 +66,7 @@ def huber(reduction: Reduction = "mean", *, delta: float = 1.0) -> Loss[HuberRes
         name="huber",
         forward=partial(forward, reduction=reduction, delta=delta),
         backward=partial(backward, reduction=reduction, delta=delta),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

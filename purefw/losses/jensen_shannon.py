@@ -34,6 +34,7 @@ from purefw.losses.reduction import (
     check_reduction,
     check_rows,
     check_same_shape,
+    divisor,
     reduce,
     spread,
 )
@@ -69,6 +70,7 @@ def jensen_shannon(reduction: Reduction = "mean") -> Loss[JensenShannonResiduals
         name="jensen_shannon",
         forward=partial(forward, reduction=reduction),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

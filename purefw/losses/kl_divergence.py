@@ -31,6 +31,7 @@ from purefw.losses.reduction import (
     check_reduction,
     check_rows,
     check_same_shape,
+    divisor,
     reduce,
     spread,
 )
@@ -66,6 +67,7 @@ def kl_divergence(reduction: Reduction = "mean") -> Loss[KLDivergenceResiduals]:
         name="kl_divergence",
         forward=partial(forward, reduction=reduction),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

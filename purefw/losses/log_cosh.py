@@ -23,6 +23,7 @@ from purefw.losses.reduction import (
     Reduction,
     check_reduction,
     check_same_shape,
+    divisor,
     reduce,
     spread,
 )
@@ -57,6 +58,7 @@ def log_cosh(reduction: Reduction = "mean") -> Loss[LogCoshResiduals]:
         name="log_cosh",
         forward=partial(forward, reduction=reduction),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

@@ -20,7 +20,12 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
-from purefw.losses.reduction import Reduction, check_reduction, check_same_shape
+from purefw.losses.reduction import (
+    Reduction,
+    check_reduction,
+    check_same_shape,
+    divisor,
+)
 from purefw.rule import Loss
 
 
@@ -61,6 +66,7 @@ def logistic_loss(reduction: Reduction = "mean") -> Loss[LogisticLossResiduals]:
         name="logistic_loss",
         forward=partial(forward, reduction=reduction),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

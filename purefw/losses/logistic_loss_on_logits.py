@@ -27,6 +27,7 @@ from purefw.losses.reduction import (
     Reduction,
     check_reduction,
     check_same_shape,
+    divisor,
     reduce,
     softplus,
     spread,
@@ -66,6 +67,7 @@ def logistic_loss_on_logits(
         name="logistic_loss_on_logits",
         forward=partial(forward, reduction=reduction),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

@@ -31,6 +31,7 @@ from purefw.losses.labels import at_label, check_labels, onehot
 from purefw.losses.reduction import (
     Reduction,
     check_reduction,
+    divisor,
     reduce,
     spread,
 )
@@ -66,6 +67,7 @@ def multiclass_hinge(reduction: Reduction = "mean") -> Loss[MulticlassHingeResid
         name="multiclass_hinge",
         forward=partial(forward, reduction=reduction),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

@@ -23,6 +23,7 @@ from purefw.losses.labels import at_label, check_labels, onehot
 from purefw.losses.reduction import (
     Reduction,
     check_reduction,
+    divisor,
     reduce,
     spread,
 )
@@ -62,6 +63,7 @@ def negative_log_likelihood(
         name="negative_log_likelihood",
         forward=partial(forward, reduction=reduction),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

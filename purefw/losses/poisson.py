@@ -25,6 +25,7 @@ from purefw.losses.reduction import (
     Reduction,
     check_reduction,
     check_same_shape,
+    divisor,
     reduce,
     spread,
 )
@@ -59,6 +60,7 @@ def poisson(reduction: Reduction = "mean") -> Loss[PoissonResiduals]:
         name="poisson",
         forward=partial(forward, reduction=reduction),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

@@ -26,6 +26,7 @@ from purefw.losses.reduction import (
     Reduction,
     check_reduction,
     check_same_shape,
+    divisor,
     magnitude,
     reduce,
     spread,
@@ -67,6 +68,7 @@ def quantile(
         name="quantile",
         forward=partial(forward, reduction=reduction, q=q),
         backward=partial(backward, reduction=reduction, q=q),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

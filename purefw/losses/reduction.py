@@ -26,7 +26,7 @@ from typing import Literal
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 Reduction = Literal["mean", "sum"]
 
@@ -73,6 +73,11 @@ def reduce(v: Float[Array, "*e"], reduction: Reduction) -> Float[Array, ""]:
 def spread(dloss: Float[Array, ""], n: int, reduction: Reduction) -> Float[Array, ""]:
     """Equation (2): the cotangent of each of the n summands."""
     return dloss / n if reduction == "mean" else dloss  # (2)
+
+
+def divisor(target: Shaped[Array, "..."], *, reduction: Reduction) -> Float[Array, ""]:
+    """`Loss.divisor` of a loss in which all entries of the target count alike."""
+    return jnp.array(target.size if reduction == "mean" else 1, float)
 
 
 def magnitude(x: Float[Array, "*e"]) -> Float[Array, "*e"]:

@@ -46,8 +46,9 @@ from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Bool, Float, Integer, Shaped
 
+from purefw.losses import reduction as reduced
 from purefw.losses.labels import check_labels, onehot
 from purefw.losses.reduction import Reduction, check_reduction, log_softmax
 from purefw.rule import Loss
@@ -117,6 +118,14 @@ def softmax_cross_entropy(
             z_loss=z_loss,
         ),
         backward=backward,
+        divisor=None
+        if z_loss and weights
+        else partial(
+            divisor,
+            reduction=reduction,
+            class_weights=weights,
+            ignore_index=ignore_index,
+        ),
     )
 
 
@@ -156,6 +165,34 @@ def backward(
     others = jnp.sum(mass, axis=-1, keepdims=True) - mass
     pull = jnp.exp(logp) * others + mass * jnp.expm1(logp)  # (9)
     return dloss / n * pull + dloss * push * jnp.exp(logp)  # (9)
+
+
+def divisor(
+    target: Shaped[Array, "..."],
+    *,
+    reduction: Reduction,
+    class_weights: tuple[float, ...] | None,
+    ignore_index: int | None,
+) -> Float[Array, ""]:
+    """Equation (4) from the target alone; for soft targets n times the classes.
+
+    With a z-loss and class weights the two summands of (7) have divisors of their own,
+    and the loss none.
+    """
+    if reduction == "sum" or jnp.issubdtype(target.dtype, jnp.floating):
+        return reduced.divisor(target, reduction=reduction)
+    labels = target.astype(int)
+    counts = (
+        jnp.ones(labels.shape, bool)
+        if ignore_index is None
+        else (labels != ignore_index)
+    )
+    weights = 1.0
+    if class_weights is not None:
+        known = (labels >= 0) & (labels < len(class_weights))
+        table = jnp.array(class_weights, float)
+        weights = jnp.where(known, table[jnp.where(known, labels, 0)], 0)
+    return _divisor(jnp.sum(jnp.where(counts, weights, 0.0)), reduction)  # (4)
 
 
 def _check(logits, target, soft, class_weights, ignore_index) -> None:

@@ -16,7 +16,12 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.losses.reduction import Reduction, check_reduction, check_same_shape
+from purefw.losses.reduction import (
+    Reduction,
+    check_reduction,
+    check_same_shape,
+    divisor,
+)
 from purefw.rule import Loss
 
 
@@ -48,6 +53,7 @@ def squared_error(reduction: Reduction = "mean") -> Loss[SquaredErrorResiduals]:
         name="squared_error",
         forward=partial(forward, reduction=reduction),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

@@ -24,6 +24,7 @@ from purefw.losses.reduction import (
     check_reduction,
     check_rows,
     check_same_shape,
+    divisor,
     magnitude,
     reduce,
     spread,
@@ -60,6 +61,7 @@ def total_variation(reduction: Reduction = "mean") -> Loss[TotalVariationResidua
         name="total_variation",
         forward=partial(forward, reduction=reduction),
         backward=partial(backward, reduction=reduction),
+        divisor=partial(divisor, reduction=reduction),
     )
 
 

@@ -12,15 +12,12 @@ from purefw.layers.tanh import tanh
 from purefw.layers.upsample_nearest import upsample_nearest
 from purefw.models import autoencoder, char_lstm, gpt, lenet, perceptron, resnet
 from purefw.rule import Rule
+from purefw.train.optimisers import one_of
 
 ACTIVATIONS = {"relu": relu, "sigmoid": sigmoid, "tanh": tanh}
-LAYERS = {
-    ("perceptron", "digits"): "64,32,10",
-    ("perceptron", "toy"): "2,10,2",
-    ("perceptron", "mnist"): "784,128,10",
-    ("autoencoder", "digits"): "64,32,8",
-    ("autoencoder", "mnist"): "784,128,16",
-}
+IMAGES = ("digits", "mnist", "fashion-mnist")
+HIDDEN = {"toy": 10, "mnist": 128, "fashion-mnist": 128}  # Else 32.
+CODE = {"digits": 8}  # Else 16.
 
 
 class Choice(NamedTuple):
@@ -40,10 +37,14 @@ class Choice(NamedTuple):
 
 
 NETWORKS = {
-    "perceptron": Choice(("digits", "toy", "mnist"), ("layers", "activation"), "sgd"),
-    "lenet": Choice(("digits", "mnist"), ("activation",), epochs=10),
-    "resnet": Choice(("digits", "mnist"), (), epochs=10),
-    "autoencoder": Choice(("digits", "mnist"), ("layers", "activation"), epochs=100),
+    "perceptron": Choice(
+        ("digits", "toy", "mnist", "fashion-mnist", "diabetes", "california"),
+        ("layers", "activation"),
+        "sgd",
+    ),
+    "lenet": Choice(IMAGES, ("activation",), epochs=10),
+    "resnet": Choice(IMAGES, (), epochs=10),
+    "autoencoder": Choice(IMAGES, ("layers", "activation"), epochs=100),
     "lstm": Choice(("text",), (), epochs=300),
     "gpt": Choice(("text",), (), epochs=150),
 }
@@ -72,7 +73,7 @@ def build(
     name = activation or "relu"
     between = one_of("activation", name, ACTIVATIONS)()
     if "layers" in NETWORKS[network].options:
-        sizes = widths(network, layers or LAYERS[network, data.name], data)
+        sizes = widths(network, layers or usual(network, data), data)
         make = {"perceptron": perceptron, "autoencoder": autoencoder}[network]
         return make(sizes, between), f"{'-'.join(map(str, sizes))} {name}"
     return {
@@ -81,6 +82,17 @@ def build(
         "lstm": lambda: (char_lstm(data.classes, 32, 128), "LSTM 128"),
         "gpt": lambda: (gpt(data.classes, 64, 4, 2), "GPT of 2 blocks 64 wide"),
     }[network]()
+
+
+def usual(network: str, data: Dataset) -> str:
+    """The widths unless told."""
+    last = CODE.get(data.name, 16) if network == "autoencoder" else outputs(data)
+    return f"{data.train.x.shape[1]},{HIDDEN.get(data.name, 32)},{last}"
+
+
+def outputs(data: Dataset) -> int:
+    """How many numbers a network says of a row: one a class, or the label's."""
+    return data.classes or data.train.labels.shape[1]
 
 
 def widths(network: str, layers: str, data: Dataset) -> tuple[int, ...]:
@@ -98,21 +110,12 @@ def widths(network: str, layers: str, data: Dataset) -> tuple[int, ...]:
                 f"train: layers must begin with {features}, the features of "
                 f"{data.name}, and end with the code, got {layers}"
             )
-    elif len(sizes) < 2 or (sizes[0], sizes[-1]) != (features, data.classes):
+    elif len(sizes) < 2 or (sizes[0], sizes[-1]) != (features, outputs(data)):
         raise ValueError(
-            f"train: layers must begin with {features} and end with {data.classes}, "
-            f"the features and classes of {data.name}, got {layers}"
+            f"train: layers must begin with {features} and end with {outputs(data)}, "
+            f"the features and outputs of {data.name}, got {layers}"
         )
     return sizes
-
-
-def one_of(option: str, name: str, known: dict):
-    """The value of a name; an error that lists the known ones."""
-    if name not in known:
-        raise ValueError(
-            f"train: {option} must be one of {', '.join(known)}, got {name!r}"
-        )
-    return known[name]
 
 
 def _side(data: Dataset) -> int:

@@ -197,11 +197,11 @@ def trainings(
             )
             for gradient in (manual, autodiff.loss_and_grad)
         )
-        for (m, params), (a, other_params) in zip(*runs, strict=True):
-            x, labels = data.train
-            gradients = [f(params, x, labels)[1] for f in (by_hand, by_autodiff)]
+        x, labels = data.train
+        for m, a in zip(*runs, strict=True):
+            gradients = [f(m.params, x, labels)[1] for f in (by_hand, by_autodiff)]
             yield Comparison(
-                m, a, difference(*gradients), difference(params, other_params)
+                m.epoch, a.epoch, difference(*gradients), difference(m.params, a.params)
             )
 
 

@@ -176,7 +176,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_parameters():
         list(_epochs(network, data, _schedule()))
     error = caught.value
     assert (error.epoch, error.step) == (3, 2)
-    for kept, expected in zip(*map(jax.tree.leaves, (error.params, good[2][1]))):
+    assert [epoch.number for epoch in error.history] == [0, 1, 2]
+    for kept, expected in zip(*map(jax.tree.leaves, (error.params, good[2].params))):
         np.testing.assert_array_equal(kept, expected)
 
 

@@ -1,0 +1,25 @@
+"""Training: `fit` to the end, `train` from rest to rest, `train_step` one step."""
+
+from purefw.train.accumulate import accumulated
+from purefw.train.fit import Fitted, fit
+from purefw.train.loop import train
+from purefw.train.moment import Epoch, Moment, NonFiniteLoss, Snapshot, Source
+from purefw.train.optimisers import decayed, optimiser
+from purefw.train.step import State, train_epoch, train_step
+
+__all__ = [
+    "Epoch",
+    "Fitted",
+    "Moment",
+    "NonFiniteLoss",
+    "Snapshot",
+    "Source",
+    "State",
+    "accumulated",
+    "decayed",
+    "fit",
+    "optimiser",
+    "train",
+    "train_epoch",
+    "train_step",
+]

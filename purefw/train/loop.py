@@ -1,0 +1,277 @@
+"""The loop over epochs, which rests between two steps wherever someone wants to look.
+
+The order of the rows and the keys of a random network follow from the training's key
+and the number of the step alone. Training therefore goes on from any Snapshot as if it
+had never been interrupted.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Key
+
+from purefw.compose import loss_and_grad
+from purefw.data import Dataset, Split
+from purefw.evaluation import evaluate
+from purefw.rule import Loss, Rule
+from purefw.train.accumulate import accumulated
+from purefw.train.moment import Epoch, Moment, NonFiniteLoss, Snapshot, Source
+from purefw.train.optimisers import optimiser as named_optimiser
+from purefw.train.step import Gradient, State, batch_of, plan, train_epoch, train_step
+
+NONFINITE = ("raise", "stop", "skip")
+
+
+def train(
+    network: Rule,
+    loss: Loss,
+    data: Dataset,
+    *,
+    optimiser: optax.GradientTransformation | str,
+    epochs: int,
+    batch_size: int,
+    key: Key[Array, ""],
+    gradient: Gradient = loss_and_grad,
+    accumulate: int = 1,
+    nonfinite: str = "raise",
+    rests: Sequence[int] = (),
+    resume: Snapshot | None = None,
+) -> Iterator[Moment]:
+    """Train, and hand over the state of things after every epoch.
+
+    Args:
+        network: Maps rows of the data to one score a class, or, where there are no
+            classes, to arrays like the labels.
+        loss: Judges what the network says against the labels.
+        data: What to learn from and what to judge by.
+        optimiser: Any of Optax's, or the name of one in purefw.train.optimisers.
+        epochs: How often the training split is gone through. At least 1.
+        batch_size: Rows a step, from 1 to the rows of the training split.
+        key: Of the initial parameters, the order of the rows and a random network. The
+            same key gives the same training to the bit.
+        gradient: `loss_and_grad` of purefw, or one made by autodiff.
+        accumulate: In how many equal parts a minibatch goes through the network, so
+            that the residuals of one part are alive at a time; a divisor of
+            `batch_size`. The gradient is that of the whole: see
+            purefw.train.accumulate.
+        nonfinite: At a loss that is not finite, "raise" NonFiniteLoss, or "skip" the
+            steps whose loss or gradient is not finite, unless all of an epoch are.
+            "stop" is for `fit`; here it raises.
+        rests: Numbers of steps; training rests after every multiple of one of them,
+            beside the ends of epochs.
+        resume: Where to go on. None: at the beginning.
+
+    Returns:
+        An iterator of Moments: where training begins or goes on, which is epoch 0 at
+        the beginning, then every rest, the last being the end of the last epoch.
+
+    Raises:
+        ValueError: an argument out of its range, a network that does not fit the data,
+            a loss that cannot be accumulated, or a snapshot of another key; all before
+            the first step.
+        NonFiniteLoss: while iterating; it holds the last good epoch's parameters.
+    """
+    check_arguments(data, epochs, batch_size, accumulate, nonfinite, rests)
+    check_fit(network, data)
+    if isinstance(optimiser, str):
+        optimiser = named_optimiser(optimiser)
+    step = partial(
+        train_step,
+        network=network,
+        gradient=accumulated(gradient(network, loss), loss, accumulate),
+        optimiser=optimiser,
+        skip=nonfinite == "skip",
+    )
+    source = Source(len(data.train.x), batch_size, checksum(data.train))
+    init_key, order_key = jax.random.split(jax.random.clone(key))
+    if resume is None:
+        params = network.init(init_key)
+        state = State(params, optimiser.init(params))
+        resume = Snapshot(state, key, 0, (), source)
+    else:
+        check_resumed(resume, key, source)
+    course = Course(
+        run=jax.jit(
+            partial(train_epoch, step=step, batch_size=batch_size), donate_argnums=0
+        ),
+        judge=jax.jit(partial(evaluate, network=network, loss=loss)),
+        data=data,
+        epochs=epochs,
+        batch_size=batch_size,
+        order_key=order_key,
+        rests=tuple(rests),
+        skip=nonfinite == "skip",
+    )
+    return _moments(course, resume._replace(state=copied(resume.state)))
+
+
+@dataclass(frozen=True)
+class Course:
+    """What stays the same through a training.
+
+    Attributes:
+        run: `train_epoch`, jitted, with its step bound.
+        judge: `evaluate`, jitted.
+        data: What to learn from and what to judge by.
+        epochs: How many.
+        batch_size: Rows a step.
+        order_key: Of it come the keys of the epochs.
+        rests: See `train`.
+        skip: Whether steps that are not finite are skipped.
+    """
+
+    run: Callable[..., tuple[State, Array]]
+    judge: Callable[..., tuple[Array, Array | None]]
+    data: Dataset
+    epochs: int
+    batch_size: int
+    order_key: Key[Array, ""]
+    rests: tuple[int, ...]
+    skip: bool
+
+    @property
+    def steps(self) -> int:
+        """How many an epoch has."""
+        return len(self.data.train.x) // self.batch_size
+
+    def epoch_key(self, step: int) -> Key[Array, ""]:
+        """Of the epoch, numbered from 1, whose part the next step is."""
+        return jax.random.fold_in(self.order_key, step // self.steps + 1)
+
+    def next_rest(self, step: int) -> int:
+        """The first step after this one before which training rests."""
+        return min((step // n + 1) * n for n in (self.steps, *self.rests))
+
+    def batch(self, step: int) -> tuple[Array, Array, Key[Array, ""]]:
+        """What the step after `step` sees."""
+        split = self.data.train
+        order, key = plan(self.epoch_key(step), len(split.x), self.batch_size)
+        return batch_of(split, order, key, step % self.steps)
+
+    def judged(self, number: int, params: Any) -> Epoch:
+        """How good parameters are."""
+        splits = (self.data.train, self.data.validation)
+        values = [jax.tree.map(float, self.judge(params, split)) for split in splits]
+        return Epoch(number, *values[0], *values[1])
+
+
+def _moments(course: Course, now: Snapshot) -> Iterator[Moment]:
+    """Rest, run to the next rest, and so on; `good` is what a NonFiniteLoss keeps."""
+    good, losses, lost = copied(now.state.params), np.zeros(0), 0
+    if not now.history:
+        now = _ended(course, now, good)
+    while True:
+        params, at_end = copied(now.state.params), now.step % course.steps == 0
+        good = params if at_end else good
+        epoch = now.history[-1] if at_end else None
+        yield Moment(now, params, epoch, losses, partial(course.batch, now.step))
+        if now.step >= course.epochs * course.steps:
+            return
+        began, (now, losses) = now.step, _advanced(course, now)
+        bad = np.flatnonzero(~np.isfinite(losses))
+        lost = lost + len(bad) if len(bad) == len(losses) else 0
+        if bad.size and (not course.skip or lost >= course.steps):
+            number, step = divmod(began + int(bad[0]), course.steps)
+            value = float(losses[bad[0]])
+            raise NonFiniteLoss(number + 1, step + 1, value, good, now.history)
+        if now.step % course.steps == 0:
+            now = _ended(course, now, good)
+
+
+def _advanced(course: Course, now: Snapshot) -> tuple[Snapshot, np.ndarray]:
+    """The steps to the next rest, and their losses."""
+    start = now.step % course.steps
+    stop = start + course.next_rest(now.step) - now.step
+    state, losses = course.run(
+        now.state, course.data.train, course.epoch_key(now.step), start=start, stop=stop
+    )
+    now = now._replace(state=state, step=now.step + stop - start)
+    return now, np.asarray(losses)[start:stop]
+
+
+def _ended(course: Course, now: Snapshot, good: Any) -> Snapshot:
+    """The snapshot with the record of the epoch that ends here."""
+    number = now.step // course.steps
+    record = course.judged(number, now.state.params)
+    for value in (record.train_loss, record.validation_loss):
+        if not np.isfinite(value):
+            step = course.steps if number else 0
+            raise NonFiniteLoss(number, step, value, good, now.history)
+    return now._replace(history=(*now.history, record))
+
+
+def copied(tree: Any) -> Any:
+    """The arrays of a tree in memory of their own, which no donation takes."""
+    return jax.tree.map(jnp.copy, tree)
+
+
+def check_arguments(
+    data: Dataset,
+    epochs: int,
+    batch_size: int,
+    accumulate: int,
+    nonfinite: str,
+    rests: Sequence[int],
+) -> None:
+    """Raise ValueError unless each is in its range."""
+    rows = len(data.train.x)
+    if epochs < 1:
+        raise ValueError(f"train: epochs must be at least 1, got {epochs}")
+    if not 1 <= batch_size <= rows:
+        raise ValueError(
+            f"train: batch_size must be in [1, {rows}], the rows of {data.name} to "
+            f"learn from, got {batch_size}"
+        )
+    if accumulate < 1 or batch_size % accumulate:
+        raise ValueError(
+            f"train: accumulate must divide batch_size {batch_size}, got {accumulate}"
+        )
+    if nonfinite not in NONFINITE:
+        raise ValueError(
+            f"train: nonfinite must be one of {', '.join(NONFINITE)}, got {nonfinite!r}"
+        )
+    if min(rests, default=1) < 1:
+        raise ValueError(f"train: rests must be at least 1, got {min(rests)}")
+
+
+def checksum(split: Split) -> int:
+    """Of the bytes of a split, so that a snapshot knows its data again."""
+    return zlib.crc32(np.asarray(split.labels), zlib.crc32(np.asarray(split.x)))
+
+
+def check_resumed(resume: Snapshot, key: Key[Array, ""], source: Source) -> None:
+    """Raise ValueError unless the rows to come are those that the snapshot awaits."""
+    old, new = (jax.random.key_data(k).tolist() for k in (resume.key, key))
+    if new != old:
+        raise ValueError(f"train: key must be that of the snapshot, {old}, got {new}")
+    for name, old, new in zip(Source._fields, resume.source, source):
+        if new != old:
+            raise ValueError(
+                f"train: {name} of the data must be that of the snapshot, {old}, "
+                f"got {new}"
+            )
+
+
+def check_fit(network: Rule, data: Dataset) -> None:
+    """Raise ValueError unless the network maps the data's rows to what is judged."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    scores = jax.eval_shape(
+        lambda key, x: network.apply(network.init(key), x), key, data.train.x
+    )
+    labels = data.train.labels.shape
+    if data.classes is None:
+        wanted, expected = f"an array like the labels of {data.name}", labels
+    else:
+        wanted = f"one score a class of {data.name}"
+        expected = (*labels, data.classes)
+    if scores.shape != expected:
+        raise ValueError(
+            f"train: network must give {wanted}, shape {expected}, got {scores.shape}"
+        )
