@@ -4,9 +4,14 @@ import re
 import sys
 
 import jax
+import numpy as np
 import pytest
 
+from purefw import Rule
+from purefw.checkpoint import Checkpoints, steps
+from purefw.structure import no_params
 from reference import cli
+from reference.commands import networks
 from reference.commands import verify as verify_module
 from reference.report import Leaf, Report
 from reference.verdict import Verdict
@@ -66,12 +71,11 @@ def test_both_gradients_print_the_same_table(purefw):
     [
         (
             "--data cifar",
-            "load: name must be one of digits, toy, mnist, text, got 'cifar'",
+            "data must be one of digits, toy, .* for perceptron, got 'cifar'",
         ),
-        ("--data mnist", "load: directory must be given for mnist, got None"),
         ("--data mnist --data-dir /no", "mnist: directory must be a folder, got /no"),
-        ("--learning-rate -0.1", "learning-rate must be positive and finite, got -0.1"),
-        ("--learning-rate nan", "learning-rate must be positive and finite, got nan"),
+        ("--learning-rate -0.1", "learning_rate must be positive and finite, got -0.1"),
+        ("--learning-rate nan", "learning_rate must be positive and finite, got nan"),
         ("--activation sine", "activation must be one of relu, sigmoid, tanh, got 'si"),
         ("--gradient both", "gradient must be one of manual, autodiff, got 'both'"),
         ("--layers 784,10", "must begin with 64 and end with 10, .* got 784,10"),
@@ -82,6 +86,17 @@ def test_both_gradients_print_the_same_table(purefw):
         ("--batch-size 2000", r"batch_size must be in \[1, 1438\].* got 2000"),
         ("--epochs 0", "epochs must be at least 1, got 0"),
         ("--data toy --learning-rate 1e30", "loss must be finite, got .* epoch 1"),
+        ("--precision int8", "precision must be one of float32, .* got 'int8'"),
+        ("--schedule cosine --warmup 9999", "steps must be more than the warmup of 99"),
+        ("--accumulate 3", "accumulate must divide batch_size 32, got 3"),
+        ("--patience 0", "patience must be at least 1, got 0"),
+        ("--verify-every 0", "watch: every must be at least 1, got 0"),
+        ("--log log.txt", "must end with .csv or .jsonl, got log.txt"),
+        ("--export net.pt", "must end with .safetensors or .npz, got net.pt"),
+        ("--resume", "checkpoints must be given for resume, got None"),
+        ("--checkpoint-every 5", "checkpoints must be given for checkpoint-every"),
+        ("--data no.csv --target y", "no.csv must be a readable CSV .* No such file"),
+        ("--network gpt --data digits", "data must be one of text for gpt, got 'digit"),
     ],
 )
 def test_an_error_is_one_sentence_and_exit_code_2(options, message, purefw):
@@ -90,6 +105,72 @@ def test_an_error_is_one_sentence_and_exit_code_2(options, message, purefw):
     assert code == 2
     assert re.search(message, sentence)
     assert "Traceback" not in err
+
+
+def test_a_killed_training_is_resumed_to_the_same_table(purefw, tmp_path):
+    options = "--data toy --batch-size 16 --optimiser adam --schedule linear --epochs 4"
+    whole = purefw("train", *options.split())[1]
+    kept = [*options.split(), "--checkpoints", str(tmp_path), "--resume"]
+    with jax.enable_x64(False):
+        first = _killed(kept, tmp_path)
+    code, out, _ = purefw("train", *kept)
+    assert code == 0 and first == [0, 5] and out == whole
+
+
+def _killed(options, folder):
+    """Run until epoch 2 would be saved; the steps that are kept."""
+
+    def killed(self, moment):
+        if moment.step == 10:
+            raise KeyboardInterrupt
+        save(self, moment)
+
+    save = Checkpoints.__call__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "__call__", killed)
+        patch.setattr(sys, "argv", ["purefw", "train", *options])
+        with pytest.raises(SystemExit):
+            cli.main()
+    return steps(folder)
+
+
+def test_a_table_is_learned_logged_and_exported(purefw, tmp_path):
+    """Regression on a file of one's own: y = x0 - x1 and what noise there is."""
+    rows = np.random.default_rng(3).standard_normal((60, 3))
+    rows[:, 2] = rows[:, 0] - rows[:, 1]
+    np.savetxt(tmp_path / "mine.csv", rows, delimiter=",", header="a,b,y", comments="")
+    code, out, _ = purefw(
+        *f"train --data {tmp_path}/mine.csv --target y --epochs 40 --weight-decay 1e-4 "
+        f"--clip 5 --log {tmp_path}/log.csv --log {tmp_path}/log.jsonl "
+        f"--export {tmp_path}/net.npz --export {tmp_path}/net.safetensors".split()
+    )
+    assert code == 0 and "2-32-1 relu" in out
+    assert float(_epoch(out, 40).split("│")[3]) < 0.1
+    for name in ("log.csv", "log.jsonl", "net.npz", "net.safetensors"):
+        assert (tmp_path / name).stat().st_size > 0
+
+
+def test_a_wrong_gradient_that_is_watched_exits_1(purefw, monkeypatch):
+    planted = Rule("relu", no_params, lambda p, x: (x, x), lambda r, dy: ((), -dy))
+    monkeypatch.setitem(networks.ACTIVATIONS, "relu", lambda: planted)
+    options = "--data toy --batch-size 4 --epochs 1 --verify-every 7"
+    code, _, err = purefw("train", *options.split())
+    assert code == 1 and "the gradient before step 0:" in err and "WRONG" in err
+
+
+def test_a_watched_training_says_so(purefw):
+    options = "--data toy --layers 2,2 --batch-size 16 --epochs 1 --verify-every 5"
+    code, out, _ = purefw("train", *options.split())
+    assert code == 0 and re.search(r"step 0: RIGHT.*\n.*step 5: RIGHT", out)
+
+
+def test_an_early_end_says_why(purefw):
+    options = "--data toy --batch-size 4 --learning-rate 1e-30 --epochs 5 --patience 2"
+    code, out, err = purefw("train", *options.split())
+    assert code == 0 and "stopped after epoch 2: no better one came" in err
+    options = "--data toy --batch-size 4 --learning-rate 1e30 --epochs 5"
+    code, out, err = purefw("train", *options.split(), "--nonfinite", "stop")
+    assert code == 0 and "loss must be finite" in err and _epoch(out, 0)
 
 
 @pytest.fixture
