@@ -10,7 +10,12 @@ Writing costs a copy of the state on the host. Needs orbax-checkpoint, of the ex
 `train`.
 """
 
+import gc
+import logging
+import os
 import re
+import sys
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -256,24 +261,43 @@ def _writer(directory: Path, keep: int) -> Any:
 @contextmanager
 def _told(place: Path, requirement: str) -> Iterator[None]:
     """Whatever Orbax and the system below it raise, as one sentence."""
+    reason = None
+    with _quiet():
+        try:
+            yield
+        except ImportError:
+            place, requirement = "orbax-checkpoint", "be installed"
+            reason = "no module orbax: pip install 'purefw[train]'"
+        except Exception as error:
+            reason = _reason(error)
+        if reason is not None:
+            gc.collect()  # What is left of the threads complains as it goes.
+    if reason is not None:
+        raise CheckpointError(f"checkpoint: {place} must {requirement}, got {reason}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Orbax raises an error, logs it, and its threads print it: once will do."""
+    hooks, level = (
+        (threading.excepthook, sys.unraisablehook),
+        logging.root.manager.disable,
+    )
+    threading.excepthook = sys.unraisablehook = lambda args: None
+    logging.disable(logging.ERROR)
     try:
         yield
-    except ImportError:
-        raise CheckpointError(
-            "checkpoint: orbax-checkpoint must be installed (pip install "
-            "'purefw[train]'), got no module orbax"
-        ) from None
-    except Exception as error:
-        raise CheckpointError(
-            f"checkpoint: {place} must {requirement}, got {_reason(error)}"
-        ) from None
+    finally:
+        threading.excepthook, sys.unraisablehook = hooks
+        logging.disable(level)
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, without the path and the source line that TensorStore adds."""
+    """What went wrong, without the paths and settings that TensorStore adds."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    text = str(error)
-    found = re.search(r"OS error \d+: \w+ ([^\]]*)", text)
-    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
-    return found.group(1) if found else first[:200]
+    code = re.search(r"os_error_code='(\d+)'", str(error))
+    if code:
+        return os.strerror(int(code.group(1)))
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return first if len(first) <= 200 else f"{first[:200]}..."

@@ -42,7 +42,7 @@ def save_params(path: str | Path, params: Any) -> None:
         >>> load_params(path, rule).weight.shape
         (2, 3)
     """
-    path, arrays = _checked(path), to_arrays(params)
+    path, arrays = check_suffix(path), to_arrays(params)
     if path.suffix == ".npz":
         foreign = [n for n, v in arrays.items() if v.dtype.kind not in "biufc"]
         if foreign:
@@ -78,7 +78,7 @@ def load_params(path: str | Path, network: Rule) -> Any:
         ValueError: another suffix or architecture, or a file that cannot be read or is
             damaged.
     """
-    path = _checked(path)
+    path = check_suffix(path)
     read = _read_npz if path.suffix == ".npz" else _read_safetensors
     arrays = read(path)
     like = jax.eval_shape(lambda: network.init(jax.random.key(0)))
@@ -86,7 +86,8 @@ def load_params(path: str | Path, network: Rule) -> Any:
     return to_tree(arrays, like)
 
 
-def _checked(path: str | Path) -> Path:
+def check_suffix(path: str | Path) -> Path:
+    """The path; ValueError unless it ends with one of SUFFIXES."""
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise ValueError(

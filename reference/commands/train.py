@@ -9,7 +9,7 @@ from rich.console import Console
 
 import purefw
 from purefw.data import NAMES, to_itself
-from purefw.exports import save_params
+from purefw.exports import check_suffix, save_params
 from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
 from purefw.losses.squared_error import squared_error
 from purefw.train.loop import NONFINITE
@@ -127,6 +127,7 @@ def train(
     choice = one_of("network", network, NETWORKS)
     source = one_of("gradient", gradient, GRADIENTS)
     name, console = optimiser or choice.optimiser, Console()
+    exports = [check_suffix(path) for path in export or ()]
     with settings.floats(precision):
         dataset = settings.load_for(network, data, data_dir, text_file, target, seed)
         rule, description = build(network, dataset, layers, activation)
@@ -183,5 +184,5 @@ def train(
     console.print(settings.table(fitted.history))
     if dataset.name == "text":
         console.print("loss: nats a character")
-    for path in export or ():
+    for path in exports:
         save_params(path, fitted.params)

@@ -1,4 +1,4 @@
-"""The verifier that looks on: it speaks at every N-th step, and stops a wrong gradient."""
+"""The verifier that looks on speaks every N steps, and stops a wrong gradient."""
 
 import jax
 import jax.numpy as jnp
