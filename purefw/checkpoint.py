@@ -1,21 +1,22 @@
-"""Checkpoints of a training, kept by Orbax: interrupted at any moment, it goes on.
+"""Checkpoints of a training: interrupted at any moment, it goes on to the same bits.
 
 A checkpoint holds all that training goes on from, purefw.train.Snapshot: parameters,
 running statistics among them, the optimiser's state, the key and the step, from which
-the order of the rows follows, and the history. It is written beside its place and put
-there by one rename, so that a process killed in the middle, or a full disk, leaves the
-earlier ones as they were. A checksum of every leaf tells damage from outside.
+the order of the rows follows, and the history. It is one npz file, whose entries carry
+checksums, written to the disk before Orbax puts it in its place by one rename. So a
+process killed in the middle, or a full disk, leaves the earlier ones as they were.
 
-Writing costs a copy of the state on the host. Needs orbax-checkpoint, of the extra
-`train`.
+    about    the step, the history, what the rows are drawn from, and of each leaf the
+             name, shape and dtype, as JSON
+    NAME     a leaf: its bytes
+
+Writing needs orbax-checkpoint, of the extra `train`, and a copy of the state on the
+host. Reading needs NumPy alone.
 """
 
-import gc
-import logging
+import json
 import os
-import re
-import sys
-import threading
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,13 +24,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
-from purefw.leaves import Spec, check_alike, specs, to_arrays, to_tree
+from purefw.leaves import check_alike, specs, to_arrays, to_tree
 from purefw.rule import Rule
 from purefw.train.moment import Epoch, Moment, Snapshot, Source
 from purefw.train.step import State
+
+FILE = Path("training", "snapshot.npz")  # Within the folder of a step.
+# What a damaged file or a disk can raise.
+TROUBLE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
 class CheckpointError(ValueError):
@@ -71,14 +77,16 @@ class Checkpoints:
             every: Steps between checkpoints within an epoch. None: none.
 
         Raises:
-            CheckpointError: the directory cannot be made or read, or `keep` is not
-                positive.
+            CheckpointError: the directory cannot be made or read, `keep` is not
+                positive, or Orbax is not installed.
         """
         if keep < 1:
             raise CheckpointError(f"checkpoint: keep must be at least 1, got {keep}")
         self.every, self._directory = every, Path(directory)
+        self._orbax = _orbax()
         with _told(self._directory, "be a folder to write to"):
-            self._manager = _writer(self._directory, keep)
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._manager = self._orbax.manager(self._directory, keep)
 
     def __enter__(self) -> None:
         """Nothing."""
@@ -102,38 +110,14 @@ class Checkpoints:
                 f"checkpoint: {self._directory} must hold no step after {moment.step}, "
                 f"got {latest}: resume it, or name another folder"
             )
+        loss = None if moment.epoch is None else moment.epoch.validation_loss
         with _told(self._directory, "take a checkpoint"):
-            save(self._manager, moment)
-
-
-def save(manager: Any, moment: Moment) -> None:
-    """Write a snapshot; the manager of Orbax removes what is not to be kept."""
-    import orbax.checkpoint as ocp
-
-    snapshot = moment.snapshot
-    arrays = to_arrays(snapshot.state) | {"key": to_arrays(snapshot.key)["leaf"]}
-    about = {
-        "step": snapshot.step,
-        "source": snapshot.source._asdict(),
-        "history": [epoch._asdict() for epoch in snapshot.history],
-        "leaves": [
-            {
-                "name": name,
-                "shape": v.shape,
-                "dtype": str(v.dtype),
-                "checksum": _checksum(v),
-            }
-            for name, v in arrays.items()
-        ],
-    }
-    loss = None if moment.epoch is None else moment.epoch.validation_loss
-    manager.save(
-        snapshot.step,
-        args=ocp.args.Composite(
-            arrays=ocp.args.StandardSave(arrays), about=ocp.args.JsonSave(about)
-        ),
-        metrics=None if loss is None else {"validation_loss": loss},
-    )
+            self._orbax.save(
+                self._manager,
+                moment.step,
+                lambda folder: write(folder / FILE.name, moment.snapshot),
+                loss,
+            )
 
 
 def restore(
@@ -158,7 +142,7 @@ def restore(
     """
     directory, known = Path(directory), steps(directory)
     if step == "best":
-        step = min(known, key=lambda s: _loss(directory, s), default="best")
+        step = min(known, key=lambda s: _loss(directory / str(s)), default="best")
     elif step == "latest" and known:
         step = known[-1]
     if step not in known:
@@ -167,19 +151,13 @@ def restore(
             f"got {', '.join(map(str, known)) or 'no checkpoint'}"
         )
     place = directory / str(step)
-    about = _about(directory, step)
-    like = jax.eval_shape(lambda: _initial(network, optimiser, jax.random.key(0)))
-    stored = {v["name"]: Spec(tuple(v["shape"]), v["dtype"]) for v in about["leaves"]}
-    key_spec = stored.pop("key")
-    check_alike(f"checkpoint: {place}", stored, specs(like))
-    with _told(place, "be whole"):
-        arrays = _arrays(directory, step, stored | {"key": key_spec})
-        for leaf in about["leaves"]:
-            if _checksum(arrays[leaf["name"]]) != leaf["checksum"]:
-                raise ValueError(f"other bytes in {leaf['name']}")
+    about, arrays = read(place)
+    like = jax.eval_shape(lambda: _initial(network, optimiser))
+    key = arrays.pop("key")
+    check_alike(f"checkpoint: {place}", specs(arrays), specs(like))
     return Snapshot(
         to_tree(arrays, like),
-        jax.random.wrap_key_data(arrays["key"]),
+        jax.random.wrap_key_data(jnp.asarray(key)),
         about["step"],
         tuple(Epoch(**epoch) for epoch in about["history"]),
         Source(**about["source"]),
@@ -192,112 +170,80 @@ def steps(directory: str | Path) -> list[int]:
     if not directory.is_dir():
         return []
     with _told(directory, "be a folder of checkpoints"):
-        import orbax.checkpoint as ocp
-
-        return sorted(ocp.utils.checkpoint_steps(directory))
+        return _orbax().steps(directory)
 
 
-def _initial(network: Rule, optimiser: optax.GradientTransformation, key: Any) -> State:
-    params = network.init(key)
+def write(path: Path, snapshot: Snapshot) -> None:
+    """The file of a checkpoint, on the disk when this returns."""
+    arrays = to_arrays(snapshot.state) | {"key": to_arrays(snapshot.key)["leaf"]}
+    about = {
+        "step": snapshot.step,
+        "source": snapshot.source._asdict(),
+        "history": [epoch._asdict() for epoch in snapshot.history],
+        "leaves": {name: (v.shape, str(v.dtype)) for name, v in arrays.items()},
+    }
+    arrays["about"] = np.array(json.dumps(about).encode())
+    with path.open("wb") as file:
+        np.savez(file, **{name: _bytes(v) for name, v in arrays.items()})
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(place: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What the folder of a step tells of the training, and its leaves by name.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    with (
+        _told(place, "be whole"),
+        (place / FILE).open("rb") as file,
+        np.load(file, allow_pickle=False) as entries,
+    ):
+        about = json.loads(entries["about"].tobytes())
+        return about, {
+            name: entries[name].view(jnp.dtype(dtype)).reshape(shape)
+            for name, (shape, dtype) in about["leaves"].items()
+        }
+
+
+def _bytes(v: np.ndarray) -> np.ndarray:
+    """Of any dtype, those too that npz does not know."""
+    return np.frombuffer(v.tobytes(), np.uint8)
+
+
+def _loss(place: Path) -> float:
+    """The validation loss of a step that ends an epoch; infinite within one."""
+    about, _ = read(place)
+    epoch, source = about["history"][-1], about["source"]
+    ends = about["step"] == epoch["number"] * (source["rows"] // source["batch_size"])
+    return epoch["validation_loss"] if ends else float("inf")
+
+
+def _initial(network: Rule, optimiser: optax.GradientTransformation) -> State:
+    params = network.init(jax.random.key(0))
     return State(params, optimiser.init(params))
 
 
-def _about(directory: Path, step: int) -> dict[str, Any]:
-    import orbax.checkpoint as ocp
-
-    with _told(directory / str(step), "be whole"):
-        return _read(directory, step, about=ocp.args.JsonRestore()).about
-
-
-def _loss(directory: Path, step: int) -> float:
-    """The validation loss of a step that ends an epoch; infinite within one."""
-    about = _about(directory, step)
-    epoch = about["history"][-1]
-    steps_an_epoch = about["source"]["rows"] // about["source"]["batch_size"]
-    at_end = step == epoch["number"] * steps_an_epoch
-    return epoch["validation_loss"] if at_end else float("inf")
-
-
-def _arrays(directory: Path, step: int, wanted: dict[str, Spec]) -> dict:
-    import orbax.checkpoint as ocp
-
-    like = {name: jax.ShapeDtypeStruct(*spec) for name, spec in wanted.items()}
-    found = _read(directory, step, arrays=ocp.args.StandardRestore(like)).arrays
-    return {name: np.asarray(v) for name, v in found.items()}
-
-
-def _read(directory: Path, step: int, **items: Any) -> Any:
-    import orbax.checkpoint as ocp
-
-    with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-        place = (directory / str(step)).absolute()
-        return checkpointer.restore(place, args=ocp.args.Composite(**items))
-
-
-def _checksum(v: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(v).tobytes())
-
-
-def _writer(directory: Path, keep: int) -> Any:
-    """Orbax's manager; it removes what a killed process left half written."""
-    import orbax.checkpoint as ocp
-
-    policies = ocp.checkpoint_managers
-    best = policies.BestN(
-        get_metric_fn=lambda metrics: -metrics["validation_loss"],
-        n=1,
-        keep_checkpoints_without_metrics=False,
-    )
-    options = ocp.CheckpointManagerOptions(
-        enable_async_checkpointing=False,
-        cleanup_tmp_directories=True,
-        preservation_policy=policies.AnyPreservationPolicy(
-            [policies.LatestN(keep), best]
-        ),
-    )
-    return ocp.CheckpointManager(directory.absolute(), options=options)
+def _orbax() -> Any:
+    """The module that imports Orbax, which takes most of a second."""
+    try:
+        from purefw import checkpoint_manager
+    except ImportError:
+        raise CheckpointError(
+            "checkpoint: orbax-checkpoint must be installed "
+            "(pip install 'purefw[train]'), got no module orbax"
+        ) from None
+    return checkpoint_manager
 
 
 @contextmanager
 def _told(place: Path, requirement: str) -> Iterator[None]:
-    """Whatever Orbax and the system below it raise, as one sentence."""
-    reason = None
-    with _quiet():
-        try:
-            yield
-        except ImportError:
-            place, requirement = "orbax-checkpoint", "be installed"
-            reason = "no module orbax: pip install 'purefw[train]'"
-        except Exception as error:
-            reason = _reason(error)
-        if reason is not None:
-            gc.collect()  # What is left of the threads complains as it goes.
-    if reason is not None:
-        raise CheckpointError(f"checkpoint: {place} must {requirement}, got {reason}")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Orbax raises an error, logs it, and its threads print it: once will do."""
-    hooks, level = (
-        (threading.excepthook, sys.unraisablehook),
-        logging.root.manager.disable,
-    )
-    threading.excepthook = sys.unraisablehook = lambda args: None
-    logging.disable(logging.ERROR)
+    """What the system and Orbax raise, as one sentence."""
     try:
         yield
-    finally:
-        threading.excepthook, sys.unraisablehook = hooks
-        logging.disable(level)
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong, without the paths and settings that TensorStore adds."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    code = re.search(r"os_error_code='(\d+)'", str(error))
-    if code:
-        return os.strerror(int(code.group(1)))
-    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return first if len(first) <= 200 else f"{first[:200]}..."
+    except TROUBLE as error:
+        reason = getattr(error, "strerror", None) or str(error) or "an empty file"
+        raise CheckpointError(
+            f"checkpoint: {place} must {requirement}, got {reason}"
+        ) from None

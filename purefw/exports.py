@@ -13,12 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from purefw.leaves import check_alike, specs, to_arrays, to_tree
 from purefw.rule import Rule
 
 SUFFIXES = (".safetensors", ".npz")
+DTYPES = {  # By their names in safetensors, whose own reader knows no bfloat16.
+    "BOOL": np.dtype(bool),
+    "BF16": jnp.dtype("bfloat16"),
+    **{
+        f"{kind.upper()}{8 * n}": np.dtype(f"{kind}{n}")
+        for kind in "iu"
+        for n in (1, 2, 4, 8)
+    },
+    **{f"F{8 * n}": np.dtype(f"f{n}") for n in (2, 4, 8)},
+}
 
 
 def save_params(path: str | Path, params: Any) -> None:
@@ -56,7 +67,7 @@ def save_params(path: str | Path, params: Any) -> None:
             with beside.open("wb") as file:
                 np.savez(file, **arrays)
         else:
-            beside.write_bytes(_safetensors().save(arrays))
+            beside.write_bytes(_safetensors().numpy.save(arrays))
         beside.replace(path)
     except OSError as error:
         raise ValueError(
@@ -98,8 +109,8 @@ def check_suffix(path: str | Path) -> Path:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise _unreadable(path, error) from None
 
@@ -107,9 +118,13 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     library = _safetensors()
     try:
-        return library.load(path.read_bytes())
+        leaves = library.deserialize(path.read_bytes())
     except (OSError, library.SafetensorError) as error:
         raise _unreadable(path, error) from None
+    return {
+        name: np.frombuffer(leaf["data"], DTYPES[leaf["dtype"]]).reshape(leaf["shape"])
+        for name, leaf in leaves
+    }
 
 
 def _unreadable(path: Path, error: Exception) -> ValueError:
@@ -125,4 +140,4 @@ def _safetensors() -> Any:
             "export: safetensors must be installed (pip install 'purefw[train]'), "
             "got no module safetensors"
         ) from None
-    return safetensors.numpy
+    return safetensors

@@ -47,11 +47,17 @@ def last_name(path: tuple) -> str:
 def specs(tree: Any) -> dict[str, Spec]:
     """The shape and dtype of each leaf by name: of arrays, or of what eval_shape gives.
 
+    Those of a random key are those of the integers that it is made of.
+
     Example:
         >>> print(specs((jnp.ones((2, 3)),))["0"])
         float32[2,3]
     """
-    return {name: Spec(v.shape, str(v.dtype)) for name, v in named(tree).items()}
+    leaves = {
+        name: jax.eval_shape(jax.random.key_data, v) if is_key(v) else v
+        for name, v in named(tree).items()
+    }
+    return {name: Spec(v.shape, str(v.dtype)) for name, v in leaves.items()}
 
 
 def check_alike(who: str, got: dict[str, Spec], wanted: dict[str, Spec]) -> None:

@@ -71,7 +71,7 @@ def test_both_gradients_print_the_same_table(purefw):
     [
         (
             "--data cifar",
-            "data must be one of digits, toy, .* for perceptron, got 'cifar'",
+            "load: name must be one of digits, toy, .* .csv or .npz, got 'cifar'",
         ),
         ("--data mnist --data-dir /no", "mnist: directory must be a folder, got /no"),
         ("--learning-rate -0.1", "learning_rate must be positive and finite, got -0.1"),
@@ -114,7 +114,7 @@ def test_a_killed_training_is_resumed_to_the_same_table(purefw, tmp_path):
     with jax.enable_x64(False):
         first = _killed(kept, tmp_path)
     code, out, _ = purefw("train", *kept)
-    assert code == 0 and first == [0, 5] and out == whole
+    assert code == 0 and first == [0, 5] and out.endswith(whole)
 
 
 def _killed(options, folder):
