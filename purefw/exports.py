@@ -8,7 +8,6 @@ npz knows NumPy's own dtypes alone, and so no bfloat16.
 """
 
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from purefw.leaves import check_alike, specs, to_arrays, to_tree
+from purefw.leaves import check_alike, named, specs, to_arrays, to_tree
 from purefw.rule import Rule
 
 SUFFIXES = (".safetensors", ".npz")
@@ -93,7 +92,7 @@ def load_params(path: str | Path, network: Rule) -> Any:
     read = _read_npz if path.suffix == ".npz" else _read_safetensors
     arrays = read(path)
     like = jax.eval_shape(lambda: network.init(jax.random.key(0)))
-    check_alike(f"export: {path}", specs(arrays), specs(like))
+    check_alike(f"export: {path}", specs(arrays), specs(named(like)))
     return to_tree(arrays, like)
 
 
@@ -111,7 +110,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # A damaged zip file can raise any.
         raise _unreadable(path, error) from None
 
 

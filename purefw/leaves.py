@@ -44,20 +44,20 @@ def last_name(path: tuple) -> str:
     return str(getattr(last, "name", getattr(last, "key", "")))
 
 
-def specs(tree: Any) -> dict[str, Spec]:
-    """The shape and dtype of each leaf by name: of arrays, or of what eval_shape gives.
+def specs(leaves: Mapping[str, Any]) -> dict[str, Spec]:
+    """The shape and dtype of leaves by name: of arrays, or of what eval_shape gives.
 
     Those of a random key are those of the integers that it is made of.
 
     Example:
-        >>> print(specs((jnp.ones((2, 3)),))["0"])
+        >>> print(specs({"0": jnp.ones((2, 3))})["0"])
         float32[2,3]
     """
-    leaves = {
+    plain = {
         name: jax.eval_shape(jax.random.key_data, v) if is_key(v) else v
-        for name, v in named(tree).items()
+        for name, v in leaves.items()
     }
-    return {name: Spec(v.shape, str(v.dtype)) for name, v in leaves.items()}
+    return {name: Spec(v.shape, str(v.dtype)) for name, v in plain.items()}
 
 
 def check_alike(who: str, got: dict[str, Spec], wanted: dict[str, Spec]) -> None:
