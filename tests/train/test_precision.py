@@ -1,6 +1,7 @@
 """Computed in bfloat16, kept in float32: right, half the residuals, and it learns."""
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
 from purefw.models import perceptron
 from purefw.running import move_running
 from purefw.train import fit
-from reference import check_rule
-from tests.models.tiny import NETWORKS, problem
+from reference import autodiff, check_rule
+from tests.models.tiny import problem
 
 
 def _float32(data):
@@ -58,20 +59,22 @@ def test_a_perceptron_computed_in_bfloat16_learns_the_digits():
     assert history[-1].validation_accuracy > wide - 0.02  # measured 0.00
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_gradients_are_those_of_the_narrow_network_and_typed_like_params(name, keys):
+@pytest.mark.parametrize("name", ["perceptron", "resnet", "char_lstm", "gpt"])
+def test_gradients_are_as_near_as_those_of_autodiff_in_the_same_dtype(name, keys):
     network, loss, params, x, target = problem(name, keys, dtype="float32")
-    if name == "autoencoder":
-        pytest.skip("its target is x")
     narrow = computed_in(network, "bfloat16")
-    value, dparams = loss_and_grad(narrow, loss)(params, x, target)
+    value, dparams = jax.jit(loss_and_grad(narrow, loss))(params, x, target)
     assert value.dtype == jnp.float32
-    assert [v.dtype for v in jax.tree.leaves(dparams)] == ["float32"] * len(
-        jax.tree.leaves(params)
-    )
-    exact = loss_and_grad(network, loss)(params, x, target)[1]
-    for a, b in zip(jax.tree.leaves(dparams), jax.tree.leaves(exact), strict=True):
-        assert float(abs(a - b).max()) <= 0.2 * float(abs(b).max()) + 1e-6
+    assert {v.dtype for v in jax.tree.leaves(dparams)} == {jnp.dtype("float32")}
+    _, theirs = jax.jit(autodiff.loss_and_grad(narrow, loss))(params, x, target)
+    _, exact = jax.jit(autodiff.loss_and_grad(network, loss))(params, x, target)
+    assert _error(dparams, exact) < 2 * _error(theirs, exact)
+
+
+def _error(dparams, exact):
+    """The length of the difference over that of the exact gradient."""
+    flat, true = (jax.flatten_util.ravel_pytree(v)[0] for v in (dparams, exact))
+    return float(jnp.linalg.norm(flat - true) / jnp.linalg.norm(true))
 
 
 def test_the_oracle_finds_it_right(keys):
