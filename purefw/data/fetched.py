@@ -34,7 +34,9 @@ def california(*, seed: int = 0) -> Dataset:
     """
     x, value = _fetched(
         "california",
-        lambda datasets: datasets.fetch_california_housing(return_X_y=True),
+        lambda datasets: datasets.fetch_california_housing(
+            return_X_y=True, n_retries=0
+        ),
     )
     labels = np.reshape(value, (-1, 1))
     return standardised(
@@ -62,6 +64,7 @@ def images(name: str) -> Dataset:
             version=1,
             return_X_y=True,
             as_frame=False,
+            n_retries=0,
             parser="liac-arff",  # The faster parser needs pandas.
         ),
     )

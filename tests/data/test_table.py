@@ -128,7 +128,7 @@ def test_what_was_downloaded_before_is_used(monkeypatch):
     rng = np.random.default_rng(5)
     x, value = rng.standard_normal((20, 8)), rng.standard_normal(20)
     monkeypatch.setattr(
-        sklearn.datasets, "fetch_california_housing", lambda return_X_y: (x, value)
+        sklearn.datasets, "fetch_california_housing", lambda **options: (x, value)
     )
     assert california().train.x.shape == (16, 8)
     pixels, names = rng.integers(0, 256, (14, 784)), np.array(list("01234567890123"))
