@@ -59,7 +59,15 @@ def test_a_perceptron_computed_in_bfloat16_learns_the_digits():
     assert history[-1].validation_accuracy > wide - 0.02  # measured 0.00
 
 
-@pytest.mark.parametrize("name", ["perceptron", "resnet", "char_lstm", "gpt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "perceptron",
+        "resnet",
+        pytest.param("char_lstm", marks=pytest.mark.slow),
+        pytest.param("gpt", marks=pytest.mark.slow),
+    ],
+)
 def test_gradients_are_as_near_as_those_of_autodiff_in_the_same_dtype(name, keys):
     network, loss, params, x, target = problem(name, keys, dtype="float32")
     narrow = computed_in(network, "bfloat16")
