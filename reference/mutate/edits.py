@@ -27,7 +27,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend import core
 
-from reference.mutate.operators import Operator, operators_for
+from reference.mutate.operators import operators_for
+from reference.mutate.slips import Operator
 from reference.replay import Change, Replay, is_library, user_frame
 
 

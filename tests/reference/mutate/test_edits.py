@@ -7,7 +7,8 @@ import pytest
 from jax import lax
 
 from reference.mutate.edits import Edits, walk
-from reference.mutate.operators import SLIPS, scan_operators
+from reference.mutate.operators import SLIPS
+from reference.mutate.slips import scan_operators
 
 
 def edits_of(f, *args):
