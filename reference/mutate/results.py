@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.table import Table
 
 from reference.mutate.panel import OURS, Row
+from reference.registry import LOSSES, RULES
 
 CHECKS = {
     OURS: "purefw",
@@ -124,7 +125,8 @@ def page(rows: list[Row]) -> str:
     for row in rows:
         counts.update({k: getattr(row, k) for k in COUNTED})
     parts = [
-        f"{len(rows)} entries of the registry, {counts['mutants']} mistakes; "
+        f"{len(rows)} of the registry's {len(RULES) + len(LOSSES)} entries, "
+        f"{counts['mutants']} mistakes; "
         f"{counts['equivalent']} equivalent mutants and {counts['conventions']} other "
         f"subgradients left out; {counts['full']} mutants went to the full check.",
         summary(rows),
