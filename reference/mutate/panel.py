@@ -1,8 +1,8 @@
 """One registered rule or loss, all its mutants, and what each check says of them.
 
 Ours is the verifier at the registered typical input: its comparison for all mutants at
-once (quick.py), and the full check for whatever that does not kill, at the typical
-input and then where the mutant differs. A mutant that the full check calls KINK there
+once (quick.py), and the full check for whatever that does not kill, where the mutant
+differs and at the typical input. A mutant that the full check calls KINK there
 and nowhere wrong is another subgradient: no mistake, counted apart. One that it calls
 RIGHT and that differs from the original by no more than its own rounding is equivalent:
 a - max a for a. What remains has survived.
@@ -79,7 +79,7 @@ def examine(name: str) -> Row:
             found.schema, found.probe, found.trials, sorted(where.keys() - coarse)
         )
     given = drawn(name, typical)
-    slow = {k: full(found, k, [given, where[k]]) for k in where.keys() - quick}
+    slow = {k: full(found, k, [where[k], given]) for k in where.keys() - quick}
     conventions = {k for k, v in slow.items() if v is Verdict.KINK}
     survivors = {k for k, v in slow.items() if v is Verdict.RIGHT}
     with exact_arithmetic():
