@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from reference.mutate.panel import Row, examine
 from reference.mutate.results import table
+from reference.oracle import oracle_for
 from reference.registry import LOSSES, RULES
 
 
@@ -40,6 +41,7 @@ def power(
             if name not in {row.name for row in rows}:
                 rows.append(examine(name))
                 jax.clear_caches()  # Programs of one entry serve no other.
+                oracle_for.cache_clear()
                 if output:
                     write(output, rows)
     rows = [row for row in rows if row.name in names]

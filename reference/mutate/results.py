@@ -82,20 +82,28 @@ def summary(rows: list[Row]) -> str:
 
 
 def by_class(rows: list[Row]) -> str:
-    """A line a class of mistakes."""
-    counts: dict[str, Counter] = {name: Counter() for name in CLASSES}
-    for row in rows:
-        for name, found in row.classes.items():
-            counts[name].update(found)
+    """A line a class; shares are of the rules at which a check was asked."""
     lines = [
         f"| class | what is wrong | mutants | {' | '.join(CHECKS.values())} |",
         "| --- | --- | --- |" + " --- |" * len(CHECKS),
     ]
-    for name, found in counts.items():
-        cells = [cell(found[check], found["mutants"]) for check in CHECKS]
-        start = f"| {name} | {CLASSES[name]} | {found['mutants']} |"
-        lines.append(f"{start} {' | '.join(cells)} |")
+    for name, meaning in CLASSES.items():
+        cells = [cell(*of_class(rows, name, check)) for check in CHECKS]
+        mutants = sum(row.classes.get(name, {}).get("mutants", 0) for row in rows)
+        lines.append(f"| {name} | {meaning} | {mutants} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def of_class(rows: list[Row], name: str, check: str) -> tuple[int | None, int]:
+    """Kills and mutants of a class, over the rules at which a check was asked."""
+    found = [
+        row.classes[name]
+        for row in rows
+        if name in row.classes and row.killed.get(check) is not None
+    ]
+    if not found:
+        return None, 0
+    return sum(c.get(check, 0) for c in found), sum(c["mutants"] for c in found)
 
 
 def by_rule(rows: list[Row]) -> str:
