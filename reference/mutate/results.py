@@ -126,17 +126,28 @@ def survivors(rows: list[Row]) -> Iterator[str]:
             yield f"- {row.name}: right, and called {row.false_alarm}"
 
 
+def unmeasured(rows: list[Row]) -> list[str]:
+    """An entry for each constructor of which none was measured."""
+    first = {e.rule.name: name for name, e in reversed(RULES.items())}
+    first |= {e.loss.name: name for name, e in reversed(LOSSES.items())}
+    seen = {row.constructor for row in rows}
+    names = {name for made, name in first.items() if made not in seen}
+    return [name for name in [*RULES, *LOSSES] if name in names]
+
+
 def page(rows: list[Row]) -> str:
     """The generated part of docs/results.md."""
     let_pass = list(survivors(rows)) or ["None survives, and no right rule is accused."]
     counts = Counter()
     for row in rows:
         counts.update({k: getattr(row, k) for k in COUNTED})
+    missing = ", ".join(unmeasured(rows)) or "no constructor"
     parts = [
         f"{len(rows)} of the registry's {len(RULES) + len(LOSSES)} entries, "
         f"{counts['mutants']} mistakes; "
         f"{counts['equivalent']} equivalent mutants and {counts['conventions']} other "
-        f"subgradients left out; {counts['full']} mutants went to the full check.",
+        f"subgradients left out; {counts['full']} mutants went to the full check. "
+        f"Not measured: {missing}.",
         summary(rows),
         "What the verifier lets pass:",
         "\n".join(let_pass),
