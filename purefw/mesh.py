@@ -37,7 +37,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Shaped
 
 from purefw.affine import Affine
@@ -98,7 +98,7 @@ def read_sizes(text: str) -> dict[str, int]:
         ) from None
 
 
-def parameter_specs(params: Any, mesh: Mesh) -> Any:
+def parameter_specs(params: Any, mesh: Mesh | AbstractMesh) -> Any:
     """How each leaf of the parameters is split.
 
     Over "model", the columns and the rows of affine maps in turn, in the order of the
@@ -160,7 +160,7 @@ def shardings(specs: Any, mesh: Mesh) -> Any:
     return jax.tree.map(lambda s: NamedSharding(mesh, s), specs)
 
 
-def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+def check_batch_size(batch_size: int, mesh: Mesh | AbstractMesh) -> None:
     """Raise ValueError unless the devices' shares of a minibatch are equal."""
     parts = mesh.shape["data"] * mesh.shape["fsdp"]
     if batch_size % parts:
@@ -202,7 +202,9 @@ def _affine_axes(params: LinearParams | Affine, kind: str) -> Any:
     return type(params)(weight, None if params.bias is None else bias)
 
 
-def _spec(shape: tuple[int, ...], axis: int, mesh: Mesh) -> PartitionSpec:
+def _spec(
+    shape: tuple[int, ...], axis: int, mesh: Mesh | AbstractMesh
+) -> PartitionSpec:
     names: list[str | None] = [None] * len(shape)
     for name, k in (("model", axis), ("fsdp", INPUTS)):
         n = mesh.shape[name]
