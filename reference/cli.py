@@ -9,6 +9,7 @@ import sys
 import typer
 
 from reference.commands.check import check
+from reference.commands.lab import lab
 from reference.commands.power import power
 from reference.commands.train import train
 from reference.commands.verify import verify
@@ -23,6 +24,7 @@ app.command()(verify)
 app.command()(check)
 app.command()(train)
 app.command()(power)
+app.command()(lab)
 
 
 def main() -> None:
