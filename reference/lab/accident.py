@@ -88,8 +88,8 @@ def gradient_errors(
     with jax.enable_x64(True):
         network, loss = build(sizes, activation), softmax_cross_entropy()
         params = network.init(keys_of(plan)[0][0])
-        x, labels = (np.asarray(v[:100]) for v in plan.data.train)
-        x = x.astype(np.float64)
+        x, labels = (v[:100] for v in plan.data.train)
+        x = x.astype(float)
 
         def value(params):
             return loss.forward(network.forward(params, x)[0], labels)[0]
@@ -98,7 +98,7 @@ def gradient_errors(
         by_hand = linears(purefw.loss_and_grad(network, loss)(params, x, labels)[1])
         pairs = [(np.asarray(p.weight), np.asarray(p.bias)) for p in linears(params)]
         broken = shared_activation(pairs, activation)
-        broken.gradient(x, labels)
+        broken.gradient(np.asarray(x), np.asarray(labels))
         return (
             [apart(layer.dW, t.weight) for layer, t in zip(weights(broken), truth)],
             [apart(d.weight, t.weight) for d, t in zip(by_hand, truth)],

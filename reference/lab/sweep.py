@@ -139,9 +139,14 @@ def sweep(plan: Plan, hidden: int) -> Iterator[Run]:
 
 def keys_of(plan: Plan) -> tuple[Array, Array]:
     """Of each seed's initial parameters, and of its rows."""
-    pairs = [jax.random.split(jax.random.key(seed)) for seed in plan.seeds]
-    init, order = zip(*pairs)
-    return jnp.stack(init), jnp.stack(order)
+    seeds = jnp.array(plan.seeds)
+
+    def keys(of: int) -> Array:
+        return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), of))(
+            seeds
+        )
+
+    return keys(0), keys(1)
 
 
 def looks(plan: Plan, sizes: Sequence[int], activation: str) -> Iterator[Look]:
@@ -170,9 +175,9 @@ def looks(plan: Plan, sizes: Sequence[int], activation: str) -> Iterator[Look]:
     steps = len(plan.data.train.x) // plan.batch_size
     yield Look(0.0, *look(state.params))
     for epoch in range(plan.epochs):
-        keys = jax.vmap(partial(jax.random.fold_in, data=epoch))(order_keys)
+        of_epoch = jax.vmap(partial(jax.random.fold_in, data=epoch))
         for start, stop in parts(steps, plan.epochs):
-            state = advance(state, keys, start, stop)
+            state = advance(state, of_epoch(order_keys), start, stop)
             yield Look(epoch + stop / steps, *look(state.params))
 
 

@@ -98,7 +98,7 @@ def test_two_objects_in_numpy_are_the_pure_function(mishap):
 
 @pytest.mark.parametrize("kind", ACTIVATIONS)
 def test_the_lessons_layers_have_the_gradient_of_autodiff(kind, plan, keys):
-    network = build((5, 7, 6, 3), kind)
+    network = build((5, 7, 7, 3), kind)
     params = network.init(next(keys))
     x, labels = plan.data.train
     _, true = purefw.loss_and_grad(network, softmax_cross_entropy())(params, x, labels)
