@@ -46,7 +46,7 @@ def of_depth(runs: Sequence[Run], depth: int) -> list[Run]:
 def differ(a: Run, b: Run) -> bool:
     """Whether two runs are further apart than twice the spread over seeds."""
     noise = np.hypot(a.accuracy.std(), b.accuracy.std()) / len(a.accuracy) ** 0.5
-    return abs(mean(a) - mean(b)) > 2 * noise
+    return bool(abs(mean(a) - mean(b)) > 2 * noise)
 
 
 def one(runs: Sequence[Run]) -> str:
