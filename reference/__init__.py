@@ -8,12 +8,16 @@ from reference.check import (
     check_rule,
     check_vjp,
 )
+from reference.diagnosis.cause import Cause, Diagnosis
+from reference.diagnosis.diagnose import diagnose
 from reference.mutate.mutants import mutants
 from reference.mutate.power import power
 from reference.report import Report, assert_correct
 from reference.verdict import Verdict
 
 __all__ = [
+    "Cause",
+    "Diagnosis",
     "Report",
     "Verdict",
     "assert_correct",
@@ -25,4 +29,5 @@ __all__ = [
     "check_vjp",
     "mutants",
     "power",
+    "diagnose",
 ]

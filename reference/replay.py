@@ -26,12 +26,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 from jax import lax
 from jax.extend import core
 
 UNIT = 2.0**-53
-LIBRARY = (Path(jax.__file__).parent, Path(__file__).parent)
+LIBRARY = (
+    *(Path(m.__file__).parent for m in (jax, np, jaxtyping)),
+    Path(__file__).parent,
+)
 
 CALLS = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"}
 CUSTOM = {"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"}
@@ -308,8 +312,9 @@ def user_frame(eqn) -> tuple[str, int] | None:
 
 
 def in_library(file_name: str) -> bool:
-    """Whether a file is JAX's or ours."""
-    return any(Path(file_name).is_relative_to(folder) for folder in LIBRARY)
+    """Whether a file is JAX's, NumPy's or ours, or code that was made at run time."""
+    made = file_name.startswith("<")
+    return made or any(Path(file_name).is_relative_to(folder) for folder in LIBRARY)
 
 
 def is_library(jaxpr: core.Jaxpr) -> bool:

@@ -9,10 +9,12 @@ The JSON form is `to_json()`; its keys are the attributes of Report and Leaf, an
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from typing import Any
 
+from reference.diagnosis.cause import Diagnosis
+from reference.subject import Subject
 from reference.verdict import Verdict
 
 SCHEMA = 1
@@ -77,6 +79,8 @@ class Report:
         reference_passes: How often the reference ran.
         reproduce: Python that shows the worst error again, where there is one.
         seed: Of the probes.
+        given: What was judged, for who asks further; not part of the JSON.
+        diagnosis: Why, where it was asked (reference.diagnosis).
     """
 
     subject: str
@@ -88,6 +92,8 @@ class Report:
     reference_passes: int = 0
     reproduce: str = ""
     seed: int = 0
+    given: Subject | None = field(default=None, repr=False, compare=False)
+    diagnosis: Diagnosis | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -107,15 +113,42 @@ class Report:
         """A headline, a line a leaf, the broken contract, the notes."""
         lines = [f"{self.verdict}  {self.subject}"]
         for leaf in self.leaves.values():
-            lines.append(f"  {leaf.verdict:<12} {leaf.name}: {describe(leaf)}")
-        lines += [f"  contract: {sentence}" for sentence in self.broken]
-        lines += [f"  note: {sentence}" for sentence in self.notes]
+            first, *rest = self.said(leaf)
+            lines.append(f"  {leaf.verdict:<12} {leaf.name}: {first}")
+            lines += [f"  {'':<12} {line}" for line in rest]
+        lines += [f"  {remark}" for remark in self.remarks]
         if self.reproduce:
             lines += [
                 "  reproduce:",
                 *(f"    {s}" for s in self.reproduce.splitlines()),
             ]
         return "\n".join(lines)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is said of no single leaf."""
+        found = [f"contract: {sentence}" for sentence in self.broken]
+        if self.diagnosis is not None:
+            found += [
+                f"cause: {cause.sentence}"
+                for cause in self.diagnosis.causes
+                if not any(leaf in self.leaves for leaf in cause.leaves)
+            ]
+            found += [f"note: {term}" for term in self.diagnosis.zero_terms]
+        return found + [f"note: {sentence}" for sentence in self.notes]
+
+    def said(self, leaf: Leaf) -> list[str]:
+        """The cause, where the diagnosis proved one, or the place; then the numbers."""
+        numbers = [describe(leaf)]
+        if self.diagnosis is None:
+            return numbers
+        cause = self.diagnosis.cause_of(leaf.name)
+        if cause is None:
+            place = self.diagnosis.where.get(leaf.name)
+            return [place, *numbers] if place else numbers
+        proof = [cause.evidence, str(cause.proof or "")]
+        told = leaf.name == cause.leaves[0]  # Once for all its leaves.
+        return [cause.sentence, *numbers, *(p for p in proof if p and told)]
 
     def __rich__(self):
         """The same as a rich table."""
@@ -128,12 +161,11 @@ class Report:
             table.add_column(column, overflow="fold")
         for leaf in self.leaves.values():
             table.add_row(
-                leaf.name, Text(leaf.verdict, COLOURS[leaf.verdict]), describe(leaf)
+                leaf.name,
+                Text(leaf.verdict, COLOURS[leaf.verdict]),
+                Text("\n".join(self.said(leaf))),
             )
-        extra = [f"contract: {s}" for s in self.broken] + [
-            f"note: {s}" for s in self.notes
-        ]
-        extra += [self.reproduce] if self.reproduce else []
+        extra = [*self.remarks, self.reproduce] if self.reproduce else self.remarks
         return Group(table, *map(Text, extra))
 
     def _repr_html_(self) -> str:
@@ -141,10 +173,10 @@ class Report:
         rows = "".join(
             f"<tr><td><code>{escape(v.name)}</code></td>"
             f"<td style='color:{COLOURS[v.verdict]}'><b>{v.verdict}</b></td>"
-            f"<td>{escape(describe(v))}</td></tr>"
+            f"<td>{'<br>'.join(map(escape, self.said(v)))}</td></tr>"
             for v in self.leaves.values()
         )
-        extra = "".join(f"<p>{escape(s)}</p>" for s in (*self.broken, *self.notes))
+        extra = "".join(f"<p>{escape(s)}</p>" for s in self.remarks)
         code = f"<pre>{escape(self.reproduce)}</pre>" if self.reproduce else ""
         return (
             f"<p><b>{self.verdict}</b> {escape(self.subject)}</p><table>"
@@ -158,7 +190,9 @@ class Report:
 
         Numbers that are not finite are written as the strings "inf", "-inf" and "nan".
         """
-        body = {"schema": SCHEMA, "verdict": self.verdict, **asdict(self)}
+        body = {"schema": SCHEMA, "verdict": self.verdict}
+        body |= asdict(replace(self, given=None))
+        del body["given"]
         return json.dumps(plain(body), allow_nan=False)
 
 

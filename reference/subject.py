@@ -32,6 +32,7 @@ class Subject:
         frozen: Indices of arguments that get no cotangent, like a loss's target.
         primal: The function whose derivative is the truth, where it is not the first
             half of `forward`: the undecorated body of a custom_vjp.
+        terms: `terms(residuals, dy)`, the named summands of a cotangent, as a Rule's.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Subject:
     traceable: bool = True
     frozen: tuple[int, ...] = ()
     primal: Callable[..., Any] | None = None
+    terms: Callable[[Any, Any], dict[str, dict[str, Any]]] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,14 @@ class LossBackward:
 def rule_subject(rule: Rule, params: Any, x: Any, key: Any = None) -> Subject:
     """A rule at its arguments; `key` is for a random one."""
     forward = RuleForward(rule, KeyData.of(key) if rule.random else None)
-    return Subject(rule.name, forward, rule.backward, (params, x), ("dparams", "dx"))
+    return Subject(
+        rule.name,
+        forward,
+        rule.backward,
+        (params, x),
+        ("dparams", "dx"),
+        terms=rule.terms,
+    )
 
 
 def loss_subject(loss: Loss, prediction: Any, target: Any) -> Subject:

@@ -53,12 +53,14 @@ def check_subject(
             for f in found
             if f.fatal and f.leaf is not None
         }
-        return Report(subject.name, leaves, broken=sentences(found), seed=seed)
+        return Report(
+            subject.name, leaves, broken=sentences(found), seed=seed, given=subject
+        )
     try:
         report = judge(subject, seed, dtypes, points)
     except ContractError as error:
         report = Report(subject.name, {}, broken=(str(error),), seed=seed)
-    return replace(report, seconds=time.perf_counter() - start)
+    return replace(report, seconds=time.perf_counter() - start, given=subject)
 
 
 def judge(subject: Subject, seed: int, dtypes: tuple | None, points: int) -> Report:

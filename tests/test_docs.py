@@ -35,6 +35,21 @@ def test_adding_a_rule_runs_as_it_stands(capsys):
     assert names["coarse"].verdict == "IMPRECISE"
 
 
+def test_the_diagnosis_example_names_the_missing_path(capsys, tmp_path):
+    page = (ROOT / "docs" / "diagnosis.md").read_text()
+    script = tmp_path / "example.py"  # A file, so that its lines can be quoted.
+    script.write_text(blocks(page)[0])
+    with (
+        jax.enable_x64(False),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+    ):
+        exec(compile(script.read_text(), str(script), "exec"), {})
+    said = capsys.readouterr().out
+    assert "path through `p = e / e.sum(-1, keepdims=True)` (example.py:6" in said
+    assert "is missing" in said
+
+
 def listed(page):
     """The rules in the first column of the table of differences."""
     table = page.split("## Where others differ")[1]

@@ -1,6 +1,7 @@
 """`purefw check`: a verdict on a backward pass in the user's own file."""
 
 import sys
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from purefw.rule import Rule
 from reference.check import check_custom_vjp, check_rule, check_vjp
+from reference.diagnosis.diagnose import diagnose
 from reference.load import LoadError, arguments, load
 from reference.report import Report
 from reference.verdict import Verdict
@@ -33,12 +35,12 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     seed: Annotated[int, typer.Option(help="Of the probes.")] = 0,
 ) -> None:
-    """Judge a hand-written backward pass.
+    """Judge a hand-written backward pass, and name its mistake where it is wrong.
 
     Exit code 0: right. 1: wrong or imprecise. 2: could not be judged.
     """
     try:
-        report = judge(load(name), arguments(args, seed), seed)
+        report = explained(judge(load(name), arguments(args, seed), seed))
     except LoadError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(2) from None
@@ -47,6 +49,13 @@ def check(
     else:
         Console().print(report)
     raise typer.Exit(EXIT.get(report.verdict, 2))
+
+
+def explained(report: Report) -> Report:
+    """The report with its diagnosis, unless there is nothing to explain."""
+    if report.verdict in (Verdict.WRONG, Verdict.IMPRECISE, Verdict.CONTRACT):
+        return replace(report, diagnosis=diagnose(report))
+    return report
 
 
 def judge(subject: Any, args: tuple, seed: int) -> Report:

@@ -1,0 +1,309 @@
+"""One operand of the hand's program replaced: a repair by substitution at one place.
+
+Replacing a residual everywhere (reference.diagnosis.residuals) spoils the leaves and
+terms that use it rightly. Here the backward's jaxpr is run with the operand of a single
+equation, or of all turns of one line of a loop, replaced by b:
+
+    another residual, an argument or y; the square, the exponential, the inverse ... of
+    what stands there; if that is a residual, it times or over another value, or itself
+    transposed, reversed, shifted to another step
+
+One program takes every replacement: at operand u it has the value select(m_u, b, own).
+"""
+
+import linecache
+import os
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from reference.diagnosis.hypothesis import Hypothesis, OtherProgram
+from reference.diagnosis.paths import CONTAINERS
+from reference.diagnosis.relation import FUNCTIONS, near, values
+from reference.diagnosis.residuals import MORE, combined, moved, with_aliases
+from reference.diagnosis.scene import Scene, Stage
+from reference.mutate.edits import walk
+from reference.replay import Change, Replay
+
+MOST = 400  # Operands beyond which the program is not made.
+CALLS = 6000  # Replacements that are tried.
+
+
+class Use(NamedTuple):
+    """One float operand of one equation of the hand's program."""
+
+    place: tuple
+    primitive: str
+    shape: tuple[int, ...]
+    source: str
+    code: str
+    residual: int | None  # Which, where the operand is one as it was kept.
+
+
+class Uses:
+    """The operands of a stage's backward and the program with replacements."""
+
+    def __init__(self, stage: Stage):
+        """Trace the backward and list its operands; compile nothing yet."""
+        self.stage, home = stage, stage.home
+        program = stage.reading(stage.backward_program)
+        inputs = home.run.residuals, home.dys, home.live
+        self.closed = jax.make_jaxpr(program)(*inputs)
+        self.index: dict[tuple, int] = {}
+        self.all: list[Use] = []
+        listing = _Listing(len(home.run.residuals), frames_of(self.closed))
+        jax.eval_shape(lambda *v: self._walked(listing, v), *inputs)
+        self.all = listing.found
+        self.index = {use.place: k for k, use in enumerate(self.all)}
+        self.shapes = list(dict.fromkeys(use.shape for use in self.all))
+
+    def replaced(self, scene: Scene, which: tuple, new: np.ndarray) -> list[np.ndarray]:
+        """The cotangents with some operands, all of one shape, replaced."""
+        mask = np.zeros(len(self.all), bool)
+        mask[list(which)] = True
+        wanted = self.all[which[0]].shape
+        # Another size has other shapes in the same order.
+        place = self.shapes.index(wanted)
+        arrays = [np.zeros(s) for s in self.shapes]
+        if new.shape != wanted:
+            raise ValueError("replaced: new must have the operand's shape")
+        arrays[place] = new
+        at = scene.run.residuals, scene.dys, scene.live
+        return [np.asarray(v) for v in self._program(mask, arrays, *at)]
+
+    def values(self, scene: Scene) -> list[np.ndarray]:
+        """What every operand is at a scene."""
+
+        def make() -> list[np.ndarray]:
+            at = scene.run.residuals, scene.dys, scene.live
+            return [np.asarray(v) for v in self._recording(*at)]
+
+        return scene.once("values of uses", make)
+
+    @cached_property
+    def _recording(self) -> Callable:
+        def program(*inputs):
+            listing = _Listing(len(inputs[0]), {})
+            self._walked(listing, inputs)
+            return listing.values
+
+        return self.stage.oracle.jit(program)
+
+    @cached_property
+    def _program(self) -> Callable:
+        def program(mask, arrays, *inputs):
+            return self._walked(_Replaced(self, mask, arrays), inputs)
+
+        return self.stage.oracle.jit(program)
+
+    def _walked(self, walker: Replay, inputs: tuple) -> list:
+        leaves = [jnp.asarray(v) for v in jax.tree.leaves(inputs)]
+        return walker.run(self.closed.jaxpr, self.closed.consts, leaves)
+
+
+def frames_of(closed) -> dict[tuple, tuple[str, str, str]]:
+    """The primitive, the source and the code of every equation, by its path."""
+    found = {}
+    for path, eqn, frame in walk(closed.jaxpr):
+        source = f"{os.path.basename(frame[0])}:{frame[1]}" if frame else ""
+        code = linecache.getline(*frame).split("#")[0].strip() if frame else ""
+        found[path] = eqn.primitive.name, source, code
+    return found
+
+
+class _Walk(Replay):
+    """A replay that knows at which operand it is."""
+
+    def __init__(self):
+        super().__init__(Change())
+        self.path: tuple = ()
+
+    def run(self, jaxpr, consts, inputs) -> list:
+        """The jaxpr; the first call's inputs are the program's."""
+        self.begin(inputs)
+        return super().run(jaxpr, consts, inputs)
+
+    def begin(self, inputs: list) -> None:
+        """What to do with the inputs of the whole."""
+
+    def equation(self, eqn, values: list) -> list:
+        """The equation with its float operands seen."""
+        outer, self.path = self.path, (*self.path, id(eqn))
+        if eqn.primitive.name not in CONTAINERS:
+            values = [
+                self.operand(k, w) if is_float_array(w, v) else w
+                for k, (v, w) in enumerate(zip(eqn.invars, values))
+            ]
+        outputs = super().equation(eqn, values)
+        self.path = outer
+        return outputs
+
+    def operand(self, k: int, value: Any) -> Any:
+        """Operand k of the equation at `path`."""
+        return value
+
+
+class _Listing(_Walk):
+    """Lists the operands."""
+
+    def __init__(self, residuals: int, frames: dict):
+        super().__init__()
+        self.count, self.frames = residuals, frames
+        self.inputs: list = []
+        self.found: list[Use] = []
+        self.values: list = []
+
+    def begin(self, inputs: list) -> None:
+        """Remember the residuals by identity."""
+        self.inputs = self.inputs or inputs[: self.count]
+
+    def operand(self, k: int, value: Any) -> Any:
+        """Note it."""
+        which = next((n for n, r in enumerate(self.inputs) if r is value), None)
+        primitive, source, code = self.frames.get(self.path, ("", "", ""))
+        place = self.path, k
+        self.found.append(Use(place, primitive, value.shape, source, code, which))
+        self.values.append(value)
+        return value
+
+
+class _Replaced(_Walk):
+    """Puts the replacements in."""
+
+    def __init__(self, uses: Uses, mask: Any, arrays: list):
+        super().__init__()
+        self.uses, self.mask, self.arrays = uses, mask, arrays
+
+    def operand(self, k: int, value: Any) -> Any:
+        """The operand or its replacement."""
+        u = self.uses.index.get((self.path, k))
+        if u is None:
+            return value
+        new = self.arrays[self.uses.shapes.index(value.shape)].astype(value.dtype)
+        return jnp.where(self.mask[u], new, value)
+
+
+def is_float_array(value: Any, variable: Any) -> bool:
+    """Whether an operand is an array of floats and not a literal."""
+    is_literal = hasattr(variable, "val")
+    return not is_literal and jnp.issubdtype(jnp.result_type(value), jnp.floating)
+
+
+def uses_of(stage: Stage) -> Uses | None:
+    """The stage's uses, made once."""
+
+    def make() -> Uses | None:
+        if stage.eager:
+            return None
+        try:
+            found = Uses(stage)
+            return found if 0 < len(found.all) <= MOST else None
+        except Exception:  # What cannot be traced from here is not taken apart.
+            return None
+
+    return stage.home.once("uses", make)
+
+
+def operands(stage: Stage, i: int) -> Iterator[Hypothesis]:
+    """Replacements that make leaf `i` right and spoil no other."""
+    uses = uses_of(stage)
+    if uses is None:
+        return
+    home, calls = stage.home, 0
+    for which, text, make in options(home, uses):
+        calls += 1
+        if calls > CALLS:
+            return
+        try:
+            with np.errstate(all="ignore"):
+                fixed = uses.replaced(home, which, make(home))
+        except (TypeError, ValueError):
+            continue
+        if not near(fixed[i], home.truth[i]) or not spoils_none(home, fixed, i):
+            continue
+
+        def sides(s: Scene, which=which, make=make) -> tuple:
+            there = uses_of(s.stage)
+            return there.replaced(s, same_uses(uses, which, there), make(s))[
+                i
+            ], s.truth[i]
+
+        use = uses.all[which[0]]
+        was = f"its operand {use.place[1] + 1}"
+        if use.residual is not None:
+            was = stage.residual_names[use.residual]
+        text = with_aliases(home, text)
+        place = f" in `{use.code}` ({use.source})" if use.source else ""
+        yield Hypothesis(
+            f"residual: {was} should be {text} {use.source}".rstrip(),
+            "C9",
+            f"`{use.primitive}`{place} takes {was} where {text} belongs",
+            sides,
+            source=use.source,
+        )
+
+
+def spoils_none(home: Scene, fixed: list, i: int) -> bool:
+    """Whether every leaf that was right still is."""
+    rest = (j for j in range(len(fixed)) if j != i and not home.is_wrong(j))
+    return all(near(fixed[j], home.truth[j]) for j in rest)
+
+
+def options(home: Scene, uses: Uses) -> Iterator[tuple[tuple, str, Callable]]:
+    """(operands, name of b, b), single operands first, then whole lines."""
+    groups = [(k,) for k in range(len(uses.all))] + lines_of(uses)
+    names = home.stage.residual_names
+    for which in groups:
+        use = uses.all[which[0]]
+        for name, v in values(home).items():
+            same = use.residual is not None and name == names[use.residual]
+            if v.shape == use.shape and v.dtype.kind == "f" and not same:
+                yield which, name, lambda s, n=name: values(s)[n]
+    for u, _ in enumerate(uses.all):
+        for text, f in {**FUNCTIONS, **MORE}.items():
+            if text != "{}":
+                name = text.replace("{}", "v") + " of that operand v"
+
+                def make(s: Scene, u=u, f=f) -> np.ndarray:
+                    there = uses_of(s.stage)
+                    return f(there.values(s)[same_uses(uses, (u,), there)[0]])
+
+                yield (u,), name, make
+    for which in groups:
+        k = uses.all[which[0]].residual
+        if k is not None:
+            v = home.run.residuals[k]
+            for _, name, _, make in [*moved(home, k, v), *combined(home, k, v)]:
+                yield which, name, make
+
+
+def same_uses(uses: Uses, which: tuple, there: Uses | None) -> tuple:
+    """The operands at another size: the same, or those of the same line."""
+    if there is None:
+        raise OtherProgram
+    if len(there.all) == len(uses.all):
+        return which
+    use = uses.all[which[0]]
+    for found in lines_of(there):
+        other = there.all[found[0]]
+        if len(which) > 1 and same_line(other, use):
+            return found
+    raise OtherProgram
+
+
+def same_line(one: Use, other: Use) -> bool:
+    """Whether two operands are one residual in one line."""
+    return (one.residual, one.source) == (other.residual, other.source)
+
+
+def lines_of(uses: Uses) -> list[tuple]:
+    """All uses of one residual in one line, where there are several."""
+    turns: dict[tuple, list[int]] = {}
+    for k, use in enumerate(uses.all):
+        if use.residual is not None and use.source:
+            turns.setdefault((use.residual, use.source), []).append(k)
+    return [tuple(v) for v in turns.values() if len(v) > 1]
