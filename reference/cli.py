@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from reference.commands.bench import bench
 from reference.commands.check import check
 from reference.commands.lab import lab
 from reference.commands.power import power
@@ -25,6 +26,7 @@ app.command()(check)
 app.command()(train)
 app.command()(power)
 app.command()(lab)
+app.command()(bench)
 
 
 def main() -> None:

@@ -29,6 +29,28 @@ def form_attention(
     return jnp.einsum("bnts,bsnv->btnv", jax.nn.softmax(z).astype(v.dtype), v)
 
 
+def form_multi_head(params: Any, x: Any, *, heads: int, causal: bool = False) -> Array:
+    """Projections around jax.nn.dot_product_attention."""
+    q, k, v = (
+        (u @ p.weight + p.bias).reshape(*u.shape[:2], heads, -1)
+        for u, p in zip(x, (params.queries, params.keys, params.values))
+    )
+    y = jax.nn.dot_product_attention(q, k, v, is_causal=causal)
+    return y.reshape(*y.shape[:2], -1) @ params.output.weight + params.output.bias
+
+
+def form_rotary(
+    params: tuple, x: Float[Array, "b t n h"], *, base: float
+) -> Float[Array, "b t n h"]:
+    """Halves turned against each other, as in Llama."""
+    steps, half = x.shape[-3], x.shape[-1] // 2
+    speed = base ** (-jnp.arange(half, dtype=jnp.float32) / half)
+    angle = jnp.arange(steps, dtype=jnp.float32)[:, None] * speed
+    cos, sin = (f(angle)[:, None, :].astype(x.dtype) for f in (jnp.cos, jnp.sin))
+    a, b = jnp.split(x, 2, axis=-1)
+    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+
+
 def form_embedding(
     table: Float[Array, "n w"], ids: Integer[Array, "*b"]
 ) -> Float[Array, "*b w"]:

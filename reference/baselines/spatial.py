@@ -4,6 +4,7 @@
 autodiff's. 16-bit norms compute in float32 and round once, as Flax's do.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -48,10 +49,11 @@ def form_average_pool(params, x, *, window, stride, padding, inside=False) -> An
     """The sum by lax.reduce_window, over the number of entries."""
     wide = up(x)
     total = reduce_window(wide, 0.0, lax.add, window, stride, padding)
+    if not inside:
+        return (total / math.prod(window)).astype(x.dtype)
     ones = jnp.ones_like(wide)
-    full = reduce_window(ones, 0.0, lax.add, window, (1,) * len(window), "VALID").max()
     counts = reduce_window(ones, 0.0, lax.add, window, stride, padding)
-    return (total / (counts if inside else full)).astype(x.dtype)
+    return (total / counts).astype(x.dtype)
 
 
 def reduce_window(x, start, combine, window, stride, padding) -> Any:

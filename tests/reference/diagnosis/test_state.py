@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from reference.interop import from_numpy_layer
 
 from reference import check_rule, diagnose
+from reference.interop import from_numpy_layer
 from reference.verdict import Verdict
 
 
