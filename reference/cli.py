@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command()(verify)
 app.command()(check)
+app.command()(bench)
 app.command()(train)
 app.command()(power)
 app.command()(lab)

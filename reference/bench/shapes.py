@@ -259,8 +259,13 @@ LOSS_CASES = {
         "negative_log_likelihood", draw.labelled(*CLASSES)
     ),
     "cross_entropy_mean": registered_loss("cross_entropy_mean", draw.judged(*CLASSES)),
-    "softmax_cross_entropy": registered_loss(
-        "softmax_cross_entropy", draw.labelled(*CLASSES)
+    "softmax_cross_entropy": loss_case(
+        softmax_cross_entropy(),
+        draw.labelled(*CLASSES),
+        lambda z, y: optax.softmax_cross_entropy_with_integer_labels(z, y).mean(),
+    ),
+    "linear_cross_entropy": registered_loss(
+        "linear_cross_entropy", draw.layered(1024, width=256, classes=16384)
     ),
     "softmax_cross_entropy_soft": loss_case(
         softmax_cross_entropy(),
