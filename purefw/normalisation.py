@@ -32,6 +32,7 @@ from jax import lax
 from jaxtyping import Array, Float, Key
 
 from purefw.precision import wide
+from purefw.recomputation import once
 from purefw.sizes import check_sizes
 
 
@@ -68,9 +69,9 @@ def statistics(
 ) -> tuple[Statistics, Float[Array, "*r"]]:
     """Equations (1) and (2) over the given axes, and the variance."""
     x = wide(x)
-    mean = jnp.mean(x, axis=axes, keepdims=True)  # (1)
+    mean = once(jnp.mean(x, axis=axes, keepdims=True))  # (1)
     var = jnp.mean((x - mean) ** 2, axis=axes, keepdims=True)
-    return Statistics(mean, lax.rsqrt(var + eps)), var  # (2)
+    return Statistics(mean, once(lax.rsqrt(var + eps))), var  # (2)
 
 
 def normalise(x: Float[Array, "*x"], stats: Statistics) -> Float[Array, "*x"]:
@@ -84,8 +85,8 @@ def paths(
     """The summands in the bracket of (4), by name."""
     return {
         "direct": dxhat,
-        "mean": -jnp.mean(dxhat, axis=axes, keepdims=True),
-        "variance": -xhat * jnp.mean(dxhat * xhat, axis=axes, keepdims=True),
+        "mean": -once(jnp.mean(dxhat, axis=axes, keepdims=True)),
+        "variance": -xhat * once(jnp.mean(dxhat * xhat, axis=axes, keepdims=True)),
     }
 
 

@@ -19,7 +19,8 @@ FILES = [
     *sorted((PUREFW / "layers").rglob("*.py")),
     *sorted((PUREFW / "losses").rglob("*.py")),
     *sorted((PUREFW / "compose").rglob("*.py")),
-    *(PUREFW / f"{m}.py" for m in ("affine", "recurrence", "rotation")),
+    *(PUREFW / f"{m}.py" for m in ("affine", "logistic", "normal", "recurrence")),
+    PUREFW / "rotation.py",
     PUREFW / "softmax_attention.py",
 ]
 

@@ -4,18 +4,16 @@
 meet. The softmax weights, their derivation and their limits stand in
 purefw.softmax_attention, whose equations are applied head by head.
 
-    (1)  A_bn                  = mask_bn, and s ≤ t where causal
-    (2)  y_btn                 = Σ_s w_ts(q, k, A) v_s
-    (3)  dqueries, dkeys, dvalues from dy_btn and the weights
-    (4)  the mask has no cotangent: dmask is float0
+    (1)  y_btn                 = Σ_s w_ts(q, k, A_bn) v_s
+    (2)  dqueries, dkeys, dvalues from dy_btn and the weights
+    (3)  the mask has no cotangent: dmask is float0
 
-(1): causal counts both positions from the start, as jax.nn and torch do, so with fewer
-queries than keys the last keys are never read.
+A_bn is mask_bn, and s ≤ t where causal. Causal counts both positions from the start, as
+jax.nn and torch do, so with fewer queries than keys the last keys are never read.
 Grouped queries: keys and values with fewer heads than the queries, a divisor of theirs.
 """
 
 from functools import partial
-from typing import NamedTuple
 
 from jaxtyping import Array, Float
 
@@ -23,22 +21,14 @@ from purefw.rule import Rule
 from purefw.softmax_attention import (
     AttentionInput,
     AttentionResiduals,
-    allowed_pairs,
     attend,
     attend_backward,
     check_mask,
 )
-from purefw.structure import Static, no_cotangent, no_params
+from purefw.structure import no_cotangent, no_params
 
 
-class AttentionRuleResiduals(NamedTuple):
-    """The inputs, T S weights a head, and the shape of the mask."""
-
-    attended: AttentionResiduals
-    mask_shape: Static
-
-
-def attention(*, causal: bool = False) -> Rule[tuple, AttentionRuleResiduals]:
+def attention(*, causal: bool = False) -> Rule[tuple, AttentionResiduals]:
     """Attention without projections, on queries, keys and values that have heads.
 
     Args:
@@ -48,7 +38,7 @@ def attention(*, causal: bool = False) -> Rule[tuple, AttentionRuleResiduals]:
         A rule on AttentionInput with queries (batch, T, heads, h), keys
         (batch, S, key_heads, h) and values (batch, S, key_heads, v), where key_heads
         divides heads; y is (batch, T, heads, v). Its residuals hold the inputs and
-        batch * heads * T * S weights, in float32 for 16-bit inputs.
+        two floats a query and head.
 
     Raises:
         ValueError: in `forward`, shapes that do not fit, or a mask that is not boolean.
@@ -63,33 +53,30 @@ def attention(*, causal: bool = False) -> Rule[tuple, AttentionRuleResiduals]:
         name="causal attention" if causal else "attention",
         init=no_params,
         forward=partial(forward, causal=causal),
-        backward=backward,
+        backward=partial(backward, causal=causal),
     )
 
 
 def forward(
     params: tuple, x: AttentionInput, *, causal: bool
-) -> tuple[Float[Array, "b t n v"], AttentionRuleResiduals]:
-    """Equations (1) and (2)."""
+) -> tuple[Float[Array, "b t n v"], AttentionResiduals]:
+    """Equation (1)."""
     del params
-    full = _check(x)
-    allowed = allowed_pairs(x.mask, causal, full)  # (1)
-    y, attended = attend(x.queries, x.keys, x.values, allowed)  # (2)
-    shape = None if x.mask is None else x.mask.shape
-    return y, AttentionRuleResiduals(attended, Static(shape))
+    _check(x)
+    return attend(x, causal=causal)  # (1)
 
 
 def backward(
-    residuals: AttentionRuleResiduals, dy: Float[Array, "b t n v"]
+    residuals: AttentionResiduals, dy: Float[Array, "b t n v"], *, causal: bool
 ) -> tuple[tuple, AttentionInput]:
-    """Equations (3) and (4)."""
-    shape = residuals.mask_shape.value
-    dmask = None if shape is None else no_cotangent(shape)  # (4)
-    return (), AttentionInput(*attend_backward(residuals.attended, dy), dmask)  # (3)
+    """Equations (2) and (3)."""
+    mask = residuals.x.mask
+    dmask = None if mask is None else no_cotangent(mask.shape)  # (3)
+    parts = attend_backward(residuals, dy, causal=causal)  # (2)
+    return (), AttentionInput(*parts, dmask)
 
 
-def _check(x: AttentionInput) -> tuple[int, int, int, int]:
-    """The shape (batch, heads, T, S) of the weights, if the parts of x fit."""
+def _check(x: AttentionInput) -> None:
     q, k, v = x.queries.shape, x.keys.shape, x.values.shape
     if len(q) != 4 or len(k) != 4 or len(v) != 4:
         raise ValueError(
@@ -105,6 +92,4 @@ def _check(x: AttentionInput) -> tuple[int, int, int, int]:
         raise ValueError(
             f"attention: key heads must divide the {q[2]} query heads, got {k[2]}"
         )
-    full = (q[0], q[2], q[1], k[1])
-    check_mask("attention", x.mask, full)
-    return full
+    check_mask("attention", x.mask, (q[0], q[2], q[1], k[1]))

@@ -4,33 +4,34 @@
 of a half, b the rows (any number of leading axes). value_bi = x_bi and gate_bi =
 x_b(m+i) are the halves of x.
 
-    (1)  s_bi      = gate_bi Φ(gate_bi)            Φ(g) = erfc(-g / √2) / 2
+    (1)  s_bi      = gate_bi Φ(gate_bi)
     (2)  y_bi      = value_bi s_bi
 
     (3)  dvalue_bi = s_bi dy_bi
-    (4)  s'_bi     = Φ(gate_bi) + gate_bi φ(gate_bi)   φ(g) = exp(-g² / 2) / √(2π)
+    (4)  s'_bi     = Φ(gate_bi) + gate_bi φ(gate_bi)
     (5)  dgate_bi  = value_bi s'_bi dy_bi
     (6)  dx        = [dvalue, dgate] along the last axis
 
-(3), (5): the product rule. (4): the product rule on (1). (6): splitting is a
-permutation of entries, and its transpose puts them back.
+(3), (5): the product rule. (4): the product rule on (1); both on one exponential:
+purefw.normal. (6): splitting is a permutation of entries, and its transpose puts them
+back.
 Invariant: y is linear in value, hence Σ value dvalue = Σ y dy.
 Convention: no weights of its own, and the second half is the gate, as in the rules glu
 and swiglu. Weights from code in which the first half is the gate swap their halves. The
 feed-forward layer is chain(linear(n, 2 * m), geglu(), linear(m, n)).
 Precision: 16-bit x is computed in float32 and rounded once.
+Memory: x alone is kept; backward computes the exponential again.
 
 Reference: Shazeer, "GLU variants improve transformer", 2020, arXiv:2002.05202.
 """
 
-from math import pi
-
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
 from purefw.last_axis import split_halves
+from purefw.normal import gated_slope, gated_value
 from purefw.precision import wide
+from purefw.recomputation import again
 from purefw.rule import Rule
 from purefw.structure import no_params
 
@@ -57,7 +58,7 @@ def forward(
     """Equations (1) and (2); the residual is x."""
     del params
     value, gate = split_halves("geglu", wide(x))
-    s = gate * (lax.erfc(-gate * 0.5**0.5) / 2)  # (1)
+    s = gated_value(gate)  # (1)
     return (value * s).astype(x.dtype), x  # (2)
 
 
@@ -65,9 +66,8 @@ def backward(
     residuals: Float[Array, "*b n"], dy: Float[Array, "*b m"]
 ) -> tuple[tuple, Float[Array, "*b n"]]:
     """Equations (1) and (3) to (6)."""
-    value, gate = split_halves("geglu", wide(residuals))
-    distribution, dy_wide = lax.erfc(-gate * 0.5**0.5) / 2, wide(dy)
-    dvalue = gate * distribution * dy_wide  # (1), (3)
-    density = jnp.exp(-gate * gate / 2) * (2 * pi) ** -0.5  # (4)
-    dgate = value * (distribution + gate * density) * dy_wide  # (4), (5)
+    x, dy = again(residuals, dy)
+    value, gate = split_halves("geglu", wide(x))
+    dvalue = gated_value(gate) * wide(dy)  # (1), (3)
+    dgate = value * gated_slope(gate) * wide(dy)  # (4), (5)
     return (), jnp.concatenate([dvalue, dgate], axis=-1).astype(dy.dtype)  # (6)

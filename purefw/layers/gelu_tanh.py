@@ -15,6 +15,7 @@ Limit: for |x| >= 30 (4) is exactly dy or 0 in float64 and narrower, since exp(-
 0 there; x is clipped to ±30 so that x² cannot overflow and meet that 0.
 Invariant: v is odd, so y(x) - y(-x) = x, and the slopes at x and -x sum to 1.
 Precision: 16-bit x is computed in float32 and rounded once.
+Memory: x alone is kept; backward computes σ(v) and σ(-v) again on one exponential.
 
 Reference: Hendrycks and Gimpel, "Gaussian error linear units", 2016, arXiv:1606.08415.
 """
@@ -25,7 +26,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from purefw.logistic import both_logistic
 from purefw.precision import wide
+from purefw.recomputation import again
 from purefw.rule import Rule
 from purefw.structure import no_params
 
@@ -58,8 +61,10 @@ def backward(
     residuals: Float[Array, "*s"], dy: Float[Array, "*s"]
 ) -> tuple[tuple, Float[Array, "*s"]]:
     """Equations (1), (3) and (4)."""
-    x = jnp.clip(wide(residuals), -30, 30)
+    x, dy = again(residuals, dy)
+    x = jnp.clip(wide(x), -30, 30)
     v = 2 * C * x * (1 + A * x * x)  # (1)
     dv_dx = 2 * C * (1 + 3 * A * x * x)  # (3)
-    slope = lax.logistic(v) * (1 + x * lax.logistic(-v) * dv_dx)
+    sigma, rest = both_logistic(v)
+    slope = sigma * (1 + x * rest * dv_dx)
     return (), (slope * wide(dy)).astype(dy.dtype)  # (4)

@@ -42,6 +42,7 @@ from purefw.normalisation import (
     statistics,
 )
 from purefw.precision import wide
+from purefw.recomputation import again
 from purefw.rule import Rule
 
 
@@ -98,6 +99,7 @@ def backward(
     residuals: NormResiduals, dy: Float[Array, "*b n"]
 ) -> tuple[NormParams, Float[Array, "*b n"]]:
     """Equations (3) to (5)."""
+    residuals, dy = again(residuals, dy)
     x, stats, (scale, bias) = residuals
     xhat, dxhat = _xhat_and_dxhat(residuals, dy)
     rows = tuple(range(x.ndim - 1))

@@ -3,32 +3,44 @@
 b counts rows (any number of leading axes), i and j the n entries of one; p is the
 softmax.
 
-    (1)  y_bi  = x_bi - m_b - log Σ_j exp(x_bj - m_b)      m_b = max_j x_bj
-    (2)  p_bi  = exp y_bi
-    (3)  dx_bi = dy_bi - p_bi Σ_j dy_bj
+    (1)  y_bi  = x_bi - m_b - log total_b           m_b = max_j x_bj
+    (2)  total_b = Σ_j exp(x_bj - m_b)
+    (3)  dx_bi = dy_bi - exp(x_bi - m_b) (Σ_j dy_bj / total_b)
 
-(1): m cancels; it keeps every exp at most 1 and the sum at least 1.
-(3): ∂y_j/∂x_i = δ_ij - p_i, since the derivative of log Σ_j exp x_j in x_i is p_i. m is
-a constant of no effect, and so are ties in it.
+(1): m cancels; it keeps every exp at most 1 and the total at least 1.
+(3): ∂y_j/∂x_i = δ_ij - p_i, since the derivative of log Σ_j exp x_j in x_i is the
+softmax p_i = exp(x_i - m) / total. m is a constant of no effect, and so are ties in it.
 Invariants: adding a constant to a row of x leaves y alone, so every row of dx sums to
 0; every row of exp y sums to 1.
 Entries of -inf (masked): y is -inf and dx = dy there. A row of nothing else gives y =
 -inf throughout and dx = dy; jax.nn.log_softmax and torch give NaN.
-Precision: 16-bit x is computed in float32 and rounded once. That p is taken from the
-rounded y costs p |log p| <= 0.37 roundings.
+Precision: 16-bit x is computed in float32 and rounded once. p is not taken from y,
+whose rounding would become a wrong factor.
+Memory: x and two floats a row; backward computes the exponentials again.
 """
+
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from purefw.last_axis import check_last_axis
 from purefw.precision import wide
+from purefw.recomputation import again
 from purefw.rule import Rule
 from purefw.structure import no_params
 
 
-def log_softmax() -> Rule[tuple, Float[Array, "*b n"]]:
-    """The rule on x of shape (..., n), n >= 1; it keeps y, which is alive.
+class LogSoftmaxResiduals(NamedTuple):
+    """What `backward` needs: x, and of each row the maximum and the total."""
+
+    x: Float[Array, "*b n"]
+    m: Float[Array, "*b 1"]
+    total: Float[Array, "*b 1"]
+
+
+def log_softmax() -> Rule[tuple, LogSoftmaxResiduals]:
+    """The rule on x of shape (..., n), n >= 1; it keeps x.
 
     Raises:
         ValueError: in `forward`, x has no last axis or nothing along it.
@@ -45,24 +57,23 @@ def log_softmax() -> Rule[tuple, Float[Array, "*b n"]]:
 
 def forward(
     params: tuple, x: Float[Array, "*b n"]
-) -> tuple[Float[Array, "*b n"], Float[Array, "*b n"]]:
-    """Equation (1); the residual is y."""
+) -> tuple[Float[Array, "*b n"], LogSoftmaxResiduals]:
+    """Equations (1) and (2)."""
     del params
     check_last_axis("log_softmax", x)
     z = wide(x)
     m = jnp.max(z, axis=-1, keepdims=True)
-    z = z - jnp.where(m == -jnp.inf, 0, m)
-    total = jnp.sum(jnp.exp(z), axis=-1, keepdims=True)
+    m = jnp.where(m == -jnp.inf, 0, m)
+    total = jnp.sum(jnp.exp(z - m), axis=-1, keepdims=True)  # (2)
     total = jnp.where(total < 1, 1, total)  # only a row of -inf alone is below 1
-    y = (z - jnp.log(total)).astype(x.dtype)  # (1)
-    return y, y
+    y = z - m - jnp.log(total)  # (1)
+    return y.astype(x.dtype), LogSoftmaxResiduals(x, m, total)
 
 
 def backward(
-    residuals: Float[Array, "*b n"], dy: Float[Array, "*b n"]
+    residuals: LogSoftmaxResiduals, dy: Float[Array, "*b n"]
 ) -> tuple[tuple, Float[Array, "*b n"]]:
-    """Equations (2) and (3)."""
-    p = jnp.exp(wide(residuals))  # (2)
-    dy_wide = wide(dy)
-    dx = dy_wide - p * jnp.sum(dy_wide, axis=-1, keepdims=True)  # (3)
-    return (), dx.astype(dy.dtype)
+    """Equation (3)."""
+    (x, m, total), dy = again(residuals, dy)
+    row = jnp.sum(wide(dy), axis=-1, keepdims=True) / total
+    return (), (wide(dy) - jnp.exp(wide(x) - m) * row).astype(dy.dtype)  # (3)

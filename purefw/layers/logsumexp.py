@@ -3,35 +3,47 @@
 b counts rows (any number of leading axes), i and j the n entries of one; p is the
 softmax.
 
-    (1)  y_b   = m_b + log Σ_j exp(x_bj - m_b)            m_b = max_j x_bj
-    (2)  p_bi  = exp(x_bi - m_b) / Σ_j exp(x_bj - m_b)
-    (3)  dx_bi = p_bi dy_b
+    (1)  y_b     = m_b + log total_b                      m_b = max_j x_bj
+    (2)  total_b = Σ_j exp(x_bj - m_b)
+    (3)  dx_bi   = exp(x_bi - m_b) dy_b / total_b
 
-(1): m cancels; it keeps every exp at most 1 and the sum at least 1.
+(1): m cancels; it keeps every exp at most 1 and the total at least 1.
 (3): ∂y/∂x_i = exp x_i / Σ_j exp x_j = p_i. m is a constant of no effect, and so are
 ties in it.
 Invariants: adding a constant to a row of x adds it to y, so every row of dx sums to dy;
 max x <= y <= max x + log n.
 Entries of -inf (masked) get dx = 0. A row of nothing else gives y = -inf and dx = 0;
 autodiff of jax.nn.logsumexp and torch give NaN for dx there.
-Precision: 16-bit x is computed in float32 and rounded once. p is kept, because
-exp(x - y) would turn the rounding of a large y into a wrong factor: in bfloat16, y =
-1e4 is off by up to 32.
+Precision: 16-bit x is computed in float32 and rounded once. p is not exp(x - y), which
+would turn the rounding of a large y into a wrong factor: in bfloat16, y = 1e4 is off by
+up to 32.
+Memory: x and two floats a row; backward computes the exponentials again.
 """
+
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from purefw.last_axis import check_last_axis
 from purefw.precision import wide
+from purefw.recomputation import again
 from purefw.rule import Rule
 from purefw.structure import no_params
 
 
-def logsumexp() -> Rule[tuple, Float[Array, "*b n"]]:
+class LogSumExpResiduals(NamedTuple):
+    """What `backward` needs: x, and of each row the maximum and the total."""
+
+    x: Float[Array, "*b n"]
+    m: Float[Array, "*b 1"]
+    total: Float[Array, "*b 1"]
+
+
+def logsumexp() -> Rule[tuple, LogSumExpResiduals]:
     """The rule on x of shape (..., n), n >= 1, y of shape (...).
 
-    Its residual is p, one array the size of x.
+    Its residuals are x and two floats a row.
 
     Raises:
         ValueError: in `forward`, x has no last axis or nothing along it.
@@ -48,23 +60,23 @@ def logsumexp() -> Rule[tuple, Float[Array, "*b n"]]:
 
 def forward(
     params: tuple, x: Float[Array, "*b n"]
-) -> tuple[Float[Array, "*b"], Float[Array, "*b n"]]:
-    """Equations (1) and (2); the residual is p."""
+) -> tuple[Float[Array, "*b"], LogSumExpResiduals]:
+    """Equations (1) and (2)."""
     del params
     check_last_axis("logsumexp", x)
     z = wide(x)
     m = jnp.max(z, axis=-1, keepdims=True)
     m = jnp.where(m == -jnp.inf, 0, m)
-    weight = jnp.exp(z - m)
-    total = jnp.sum(weight, axis=-1, keepdims=True)
+    total = jnp.sum(jnp.exp(z - m), axis=-1, keepdims=True)  # (2)
     y = jnp.squeeze(m + jnp.log(total), axis=-1)  # (1)
-    p = weight / jnp.maximum(total, 1)  # (2); only a row of -inf alone is below 1
-    return y.astype(x.dtype), p.astype(x.dtype)
+    total = jnp.maximum(total, 1)  # only a row of -inf alone is below 1
+    return y.astype(x.dtype), LogSumExpResiduals(x, m, total)
 
 
 def backward(
-    residuals: Float[Array, "*b n"], dy: Float[Array, "*b"]
+    residuals: LogSumExpResiduals, dy: Float[Array, "*b"]
 ) -> tuple[tuple, Float[Array, "*b n"]]:
     """Equation (3)."""
-    p = residuals
-    return (), p * dy[..., None]  # (3)
+    (x, m, total), dy = again(residuals, dy)
+    dx = jnp.exp(wide(x) - m) * (wide(dy)[..., None] / total)  # (3)
+    return (), dx.astype(dy.dtype)

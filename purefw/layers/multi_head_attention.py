@@ -35,12 +35,11 @@ from purefw.rule import Rule
 from purefw.softmax_attention import (
     AttentionInput,
     AttentionResiduals,
-    allowed_pairs,
     attend,
     attend_backward,
     check_mask,
 )
-from purefw.structure import Static, no_cotangent
+from purefw.structure import no_cotangent
 
 
 class MultiHeadParams(NamedTuple):
@@ -53,13 +52,12 @@ class MultiHeadParams(NamedTuple):
 
 
 class MultiHeadResiduals(NamedTuple):
-    """The inputs, their heads, T S weights a head, and what O projects."""
+    """The inputs, their heads, two floats a query and head, and what O projects."""
 
     x: AttentionInput
     attended: AttentionResiduals
     y: Float[Array, "b t i"]
     params: MultiHeadParams
-    mask_shape: Static
 
 
 def multi_head_attention(
@@ -85,7 +83,7 @@ def multi_head_attention(
     Returns:
         A rule on AttentionInput with queries (batch, T, width), keys and values
         (batch, S, width); y is (batch, T, width). Its residuals hold the inputs, the
-        projected heads and batch * heads * T * S weights.
+        projected heads and two floats a query and head.
 
     Raises:
         ValueError: heads that do not divide, an odd head with rotation, or `forward`
@@ -117,7 +115,7 @@ def multi_head_attention(
         forward=partial(
             forward, heads=(heads, key_heads), causal=causal, rotary_base=rotary_base
         ),
-        backward=partial(backward, rotary_base=rotary_base),
+        backward=partial(backward, causal=causal, rotary_base=rotary_base),
     )
 
 
@@ -152,10 +150,9 @@ def forward(
         q, k = rotate(q, rotary_base), rotate(k, rotary_base)  # (2)
     full = (q.shape[0], n, q.shape[1], k.shape[1])
     check_mask("multi_head_attention", mask, full)
-    y, attended = attend(q, k, v, allowed_pairs(mask, causal, full))  # (3)
+    y, attended = attend(AttentionInput(q, k, v, mask), causal=causal)  # (3)
     y = _join(y)
-    shape = Static(None if mask is None else mask.shape)
-    residuals = MultiHeadResiduals(x._replace(mask=None), attended, y, params, shape)
+    residuals = MultiHeadResiduals(x._replace(mask=None), attended, y, params)
     return affine(params.output, y), residuals  # (4)
 
 
@@ -163,21 +160,21 @@ def backward(
     residuals: MultiHeadResiduals,
     dy: Float[Array, "b t i"],
     *,
+    causal: bool,
     rotary_base: float | None,
 ) -> tuple[MultiHeadParams, AttentionInput]:
     """Equations (5) to (8)."""
-    x, attended, y, params, mask_shape = residuals
+    x, attended, y, params = residuals
     doutput, djoined = affine_backward(params.output, y, dy)  # (5)
-    n = attended.queries.shape[2]
-    dq, dk, dv = attend_backward(attended, _split(djoined, n))  # (6)
+    n, mask = attended.x.queries.shape[2], attended.x.mask
+    dq, dk, dv = attend_backward(attended, _split(djoined, n), causal=causal)  # (6)
     if rotary_base is not None:
         dq = rotate(dq, rotary_base, inverse=True)  # (7)
         dk = rotate(dk, rotary_base, inverse=True)  # (7)
     dqueries, dx_q = affine_backward(params.queries, x.queries, _join(dq))  # (8)
     dkeys, dx_k = affine_backward(params.keys, x.keys, _join(dk))  # (8)
     dvalues, dx_v = affine_backward(params.values, x.values, _join(dv))  # (8)
-    shape = mask_shape.value
-    dmask = None if shape is None else no_cotangent(shape)
+    dmask = None if mask is None else no_cotangent(mask.shape)
     dparams = MultiHeadParams(dqueries, dkeys, dvalues, doutput)
     return dparams, AttentionInput(dx_q, dx_k, dx_v, dmask)
 

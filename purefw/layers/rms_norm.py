@@ -33,6 +33,7 @@ from jaxtyping import Array, Float, Key
 
 from purefw.normalisation import check_norm
 from purefw.precision import wide
+from purefw.recomputation import again, once
 from purefw.rule import Rule
 
 
@@ -98,7 +99,7 @@ def forward(
         raise ValueError(
             f"rms_norm: x must have shape (..., {scale.size}), got {x.shape}"
         )
-    s = lax.rsqrt(_mean(wide(x) ** 2) + eps)
+    s = once(lax.rsqrt(_mean(wide(x) ** 2) + eps))
     xhat = s * wide(x)  # (1)
     y = jnp.broadcast_to(wide(scale), x.shape) * xhat  # (2)
     return y.astype(x.dtype), RMSNormResiduals(x, s, params)
@@ -108,6 +109,7 @@ def backward(
     residuals: RMSNormResiduals, dy: Float[Array, "*b n"]
 ) -> tuple[RMSNormParams, Float[Array, "*b n"]]:
     """Equations (3) to (5)."""
+    residuals, dy = again(residuals, dy)
     x, s, (scale,) = residuals
     xhat, direct, path = _paths(residuals, dy)
     dscale = jnp.sum(wide(dy) * xhat, axis=tuple(range(x.ndim - 1)))  # (3)
@@ -129,7 +131,7 @@ def _paths(
     x, s, (scale,) = residuals
     xhat = s * wide(x)  # (1)
     dxhat = jnp.broadcast_to(wide(scale), x.shape) * wide(dy)  # (4)
-    return xhat, dxhat, -xhat * _mean(dxhat * xhat)
+    return xhat, dxhat, -xhat * once(_mean(dxhat * xhat))
 
 
 def _mean(v: Float[Array, "*b n"]) -> Float[Array, "*b 1"]:

@@ -9,6 +9,7 @@
 taken as 1 - σ(x), which has lost its digits where x multiplies it by something large.
 Invariant: σ(x) + σ(-x) = 1, so y(x) - y(-x) = x, and the slopes at x and -x sum to 1.
 Precision: 16-bit x is computed in float32 and rounded once.
+Memory: x alone is kept; backward computes σ(x) and σ(-x) again on one exponential.
 
 Reference: Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units for neural network
 function approximation in reinforcement learning", 2017, arXiv:1702.03118.
@@ -17,7 +18,9 @@ function approximation in reinforcement learning", 2017, arXiv:1702.03118.
 from jax import lax
 from jaxtyping import Array, Float
 
+from purefw.logistic import both_logistic
 from purefw.precision import wide
+from purefw.recomputation import again
 from purefw.rule import Rule
 from purefw.structure import no_params
 
@@ -47,6 +50,7 @@ def backward(
     residuals: Float[Array, "*s"], dy: Float[Array, "*s"]
 ) -> tuple[tuple, Float[Array, "*s"]]:
     """Equation (2)."""
-    x = wide(residuals)
-    slope = lax.logistic(x) * (1 + x * lax.logistic(-x))
+    x, dy = again(residuals, dy)
+    sigma, rest = both_logistic(wide(x))
+    slope = sigma * (1 + wide(x) * rest)
     return (), (slope * wide(dy)).astype(dy.dtype)  # (2)

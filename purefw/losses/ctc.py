@@ -59,6 +59,7 @@ from purefw.losses.reduction import (
     check_reduction,
     log_softmax,
     reduce,
+    row_statistics,
     spread,
 )
 from purefw.rule import Loss
@@ -130,7 +131,9 @@ def forward(
     """Equations (1) to (6)."""
     target = CTCTarget(*target)
     _check(logits, target, blank)
-    logp, lse = log_softmax(logits)  # (1)
+    rows = row_statistics(logits)
+    logp = log_softmax(logits, rows).astype(logits.dtype)  # (1)
+    lse = rows.lse[..., 0].astype(logits.dtype)  # (1)
     lattice = _lattice(target, logits.shape[1], blank)
     m = jnp.max(logits, axis=2)
     emission = _emission(logits - m[:, :, None], lattice.classes)
@@ -279,5 +282,5 @@ def _peak(v: Float[Array, "*b s"]) -> Float[Array, "*b 1"]:
 def _log_sum(v: Float[Array, "m *s"]) -> Float[Array, "*s"]:
     """log Σ exp over the first axis; -inf where all are -inf."""
     some = jnp.max(v, axis=0) > -jnp.inf
-    _, lse = log_softmax(jnp.moveaxis(jnp.where(some[None], v, 0), 0, -1))
-    return jnp.where(some, lse, -jnp.inf)
+    rows = row_statistics(jnp.moveaxis(jnp.where(some[None], v, 0), 0, -1))
+    return jnp.where(some, rows.lse[..., 0].astype(v.dtype), -jnp.inf)

@@ -26,18 +26,18 @@ from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float, Num
 
+from purefw.logistic import both_logistic, log1p_exp
 from purefw.losses.reduction import (
     Reduction,
     check_reduction,
     check_same_shape,
     divisor,
     reduce,
-    softplus,
     spread,
 )
+from purefw.recomputation import again
 from purefw.rule import Loss
 
 
@@ -99,8 +99,8 @@ def forward(
     )
     signed = signed.astype(prediction.dtype)
     u = jnp.where(target == 1, prediction, -prediction)  # (1)
-    v = softplus(-u)  # (2)
-    m = jnp.exp(-gamma * softplus(u))  # (3)
+    v = log1p_exp(-u)  # (2)
+    m = jnp.exp(-gamma * log1p_exp(u))  # (3)
     loss = reduce(jnp.abs(signed) * m * v, reduction)  # (4)
     return loss, FocalResiduals(u, signed)
 
@@ -114,7 +114,9 @@ def backward(
 ) -> Float[Array, "*e"]:
     """Equations (2), (3) and (5)."""
     u, signed = residuals
-    v = softplus(-u)  # (2)
-    m = jnp.exp(-gamma * softplus(u))  # (3)
-    slope = m * (gamma * lax.logistic(u) * v + lax.logistic(-u))  # (5)
+    u, signed, dloss = again(u, signed, dloss)
+    v = log1p_exp(-u)  # (2)
+    m = jnp.exp(-gamma * log1p_exp(u))  # (3)
+    p, rest = both_logistic(u)
+    slope = m * (gamma * p * v + rest)  # (5)
     return -spread(dloss, u.size, reduction) * signed * slope  # (5)

@@ -4,14 +4,14 @@ i counts the B queries, j the B keys, d the features; key i belongs to query i; 
 for the sum and 1/B for the mean.
 
     (1)  s_ij    = Σ_d query_id key_jd / temperature
-    (2)  logp_ij = log softmax over j of s_ij
+    (2)  logp_ij = log p_ij                   p: the softmax over j of s_ij
     (3)  loss    = -r Σ_i logp_ii
-    (4)  ds_ij   = r (exp(logp_ij) - [i = j]) dloss
+    (4)  ds_ij   = r (p_ij - [i = j]) dloss
     (5)  dquery_id = Σ_j ds_ij key_jd / temperature
     (6)  dkey_jd   = Σ_i ds_ij query_id / temperature
 
-(4): ∂logp_ii/∂s_ij = [i = j] - p_ij. On the diagonal p - 1 is taken as expm1(logp),
-which keeps its digits where p nears 1. (5), (6): s is bilinear in query and key.
+(4): ∂logp_ii/∂s_ij = [i = j] - p_ij. On the diagonal 1 - p keeps its digits
+where p nears 1: purefw.losses.reduction. (5), (6): s is bilinear in query and key.
 Limits: with one row there is nothing to tell apart: loss 0 and gradient 0.
 Invariants: rows of ds sum to 0; adding one vector to all keys changes nothing, hence
 Σ_j dkey_jd = 0.
@@ -30,12 +30,16 @@ from jaxtyping import Array, Float
 
 from purefw.losses.reduction import (
     Reduction,
+    RowStatistics,
     check_positive,
     check_reduction,
     log_softmax,
     reduce,
+    row_statistics,
+    softmax,
     spread,
 )
+from purefw.recomputation import again
 from purefw.rule import Loss
 
 
@@ -50,7 +54,8 @@ class InfoNCEResiduals(NamedTuple):
     """What `backward` needs: the prediction, and one array of rows times rows."""
 
     pairs: Pairs
-    logp: Float[Array, "b b"]
+    s: Float[Array, "b b"]
+    rows: RowStatistics
 
 
 def info_nce(
@@ -97,9 +102,10 @@ def forward(
             f"got {query.shape} and {key.shape}"
         )
     s = query @ key.T / temperature  # (1)
-    logp, _ = log_softmax(s)  # (2)
-    loss = reduce(-jnp.diagonal(logp), reduction)  # (3)
-    return loss, InfoNCEResiduals(Pairs(query, key), logp)
+    rows = row_statistics(s)
+    logp = log_softmax(jnp.diagonal(s)[:, None], rows)  # (2)
+    loss = reduce(-logp[:, 0].astype(s.dtype), reduction)  # (3)
+    return loss, InfoNCEResiduals(Pairs(query, key), s, rows)
 
 
 def backward(
@@ -110,8 +116,9 @@ def backward(
     temperature: float,
 ) -> Pairs:
     """Equations (4) to (6)."""
-    (query, key), logp = residuals
-    own = jnp.eye(len(logp), dtype=bool)
-    r = spread(dloss, len(logp), reduction)
-    ds = r * jnp.where(own, jnp.expm1(logp), jnp.exp(logp))  # (4)
+    ((query, key), s, rows), dloss = again(residuals, dloss)
+    p, rest = softmax(s, rows)
+    r = spread(dloss, len(s), reduction)
+    ds = r * jnp.where(jnp.eye(len(s), dtype=bool), -rest, p)  # (4)
+    ds = ds.astype(s.dtype)
     return Pairs(ds @ key / temperature, ds.T @ query / temperature)  # (5) (6)

@@ -14,11 +14,13 @@ Invariants: |dprediction_e| ≤ r |dloss|; even in u. optax.log_cosh is the same
 """
 
 from functools import partial
+from math import log
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from purefw.logistic import log1p_of_small
 from purefw.losses.reduction import (
     Reduction,
     check_reduction,
@@ -69,7 +71,7 @@ def forward(
     check_same_shape("log_cosh", prediction, target)
     u = prediction - target  # (1)
     size = jnp.abs(u)
-    v = size + (jnp.log1p(jnp.exp(-2 * size)) - jnp.log1p(jnp.ones_like(u)))  # (2)
+    v = size + (log1p_of_small(jnp.exp(-2 * size)) - log(2))  # (2)
     return reduce(v, reduction), LogCoshResiduals(u)  # (2)
 
 

@@ -20,18 +20,18 @@ torch.nn.BCEWithLogitsLoss are the same function.
 from functools import partial
 from typing import NamedTuple
 
-from jax import lax
 from jaxtyping import Array, Float
 
+from purefw.logistic import both_logistic, log1p_exp
 from purefw.losses.reduction import (
     Reduction,
     check_reduction,
     check_same_shape,
     divisor,
     reduce,
-    softplus,
     spread,
 )
+from purefw.recomputation import again
 from purefw.rule import Loss
 
 
@@ -77,7 +77,7 @@ def forward(
     """Equation (1)."""
     check_same_shape("logistic_loss_on_logits", prediction, target)
     z, t = prediction, target
-    v = t * softplus(-z) + (1 - t) * softplus(z)  # (1)
+    v = t * log1p_exp(-z) + (1 - t) * log1p_exp(z)  # (1)
     return reduce(v, reduction), LogisticLossOnLogitsResiduals(z, t)  # (1)
 
 
@@ -88,6 +88,7 @@ def backward(
     reduction: Reduction,
 ) -> Float[Array, "*e"]:
     """Equation (2)."""
-    z, t = residuals
-    slope = (1 - t) * lax.logistic(z) - t * lax.logistic(-z)  # (2)
+    z, t, dloss = again(*residuals, dloss)
+    sigma, rest = both_logistic(z)
+    slope = (1 - t) * sigma - t * rest  # (2)
     return spread(dloss, z.size, reduction) * slope  # (2)

@@ -5,28 +5,35 @@ e counts entries, k the entries of the last axis. A loss reduces n summands v_e:
     (1)  loss   = r Σ_e v_e                            r = 1 (sum) or 1/n (mean)
     (2)  dv_e   = r dloss
 
-The logarithm of the softmax, with a the place of a largest logit of the row:
+The softmax of a row and its logarithm, with m_b the row's largest logit:
 
-    (3)  tail   = log(1 + Σ_{k≠a} exp(z_k - z_a))
-    (4)  logp_k = (z_k - z_a) - tail                   lse = z_a + tail
+    (3)  s_b     = Σ_{k: z_bk < m_b} exp(z_bk - m_b) + (number of k with z_bk = m_b) - 1
+    (4)  lse_b   = m_b + log(1 + s_b)           logp_bk = (z_bk - m_b) - log(1 + s_b)
+    (5)  p_bk    = exp(z_bk - m_b) / (1 + s_b)
+    (6)  1 - p_bk = s_b / (1 + s_b) where z_bk = m_b
 
-(3): lse = log Σ_k exp z_k = z_a + log Σ_k exp(z_k - z_a), and summand a of the last sum
-is exp 0 = 1. Kept apart as the 1 of log1p, it hides no small summand: where p_a nears
-1, log p_a = -tail keeps its digits, and so does 1 - p_k = -expm1(logp_k).
+(3): Σ_k exp z_k = exp m Σ_k exp(z_k - m), and one of the largest gives exp 0 = 1. Kept
+apart from s it hides no small summand: where the largest p nears 1, log p = -log(1 + s)
+and (6) keep their digits. Elsewhere p ≤ 1/2, and 1 - p needs no care. With u = min(z -
+m, 0) the conditions of (3) are factors: -sign u is 1 below the largest and 0 at it. A
+product is summed as it is formed, where a choice would be written to memory before, and
+a search for the place of the maximum takes ten times as long as the sum.
 
 The length and the direction of a row, with m its largest |v_k|:
 
-    (5)  norm   = m sqrt(Σ_k (v_k/m)²)                 unit_k = v_k / norm
+    (7)  norm   = m sqrt(Σ_k (v_k/m)²)                 unit_k = v_k / norm
 
-(5): dividing by m first keeps the squares within [0, 1]. A row of zeros has norm 0, and
+(7): dividing by m first keeps the squares within [0, 1]. A row of zeros has norm 0, and
 unit 0 by convention.
 """
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float, Shaped
+
+from purefw.precision import wide
+from purefw.recomputation import once
 
 Reduction = Literal["mean", "sum"]
 
@@ -85,33 +92,48 @@ def magnitude(x: Float[Array, "*e"]) -> Float[Array, "*e"]:
     return jnp.sign(x) * x
 
 
-def softplus(x: Float[Array, "*e"]) -> Float[Array, "*e"]:
-    """log(1 + exp x), which is -log of the sigmoid of -x, without overflow."""
-    return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-magnitude(x)))
+class RowStatistics(NamedTuple):
+    """Of each row: the largest logit and s of (3)."""
+
+    m: Float[Array, "*b 1"]
+    s: Float[Array, "*b 1"]
+
+    @property
+    def lse(self) -> Float[Array, "*b 1"]:
+        """log Σ_k exp z_k; equation (4)."""
+        return self.m + jnp.log1p(self.s)  # (4)
 
 
-def log_softmax(
-    z: Float[Array, "*b k"],
-) -> tuple[Float[Array, "*b k"], Float[Array, "*b"]]:
-    """Equations (3) and (4): logp and lse. A row of -inf alone gives NaN."""
-    a = jnp.argmax(z, axis=-1, keepdims=True)
-    place = lax.broadcasted_iota(a.dtype, z.shape, z.ndim - 1)
-    # At a exactly 0, or NaN: where XLA contracts the subtraction with a product that
-    # made z, z_a - z_a is what z_a was rounded by, 1e-6 in float32 at z = 30.
-    centred = jnp.where(place == a, 0 * z, z - jnp.take_along_axis(z, a, axis=-1))
-    others = jnp.where(place == a, 0, jnp.exp(centred))
-    tail = jnp.log1p(jnp.sum(others, axis=-1, keepdims=True))  # (3)
-    lse = jnp.take_along_axis(z, a, axis=-1) + tail  # (4)
-    return centred - tail, lse[..., 0]  # (4)
+def row_statistics(z: Float[Array, "*b k"]) -> RowStatistics:
+    """Equation (3), in float32 for 16 bits; NaN for a row of -inf alone."""
+    m = once(jnp.max(wide(z), axis=-1, keepdims=True))
+    u = jnp.minimum(wide(z) - m, 0)
+    below = jnp.sum(-jnp.sign(u) * jnp.exp(u), axis=-1, keepdims=True)
+    largest = z.shape[-1] + jnp.sum(jnp.sign(u), axis=-1, keepdims=True)
+    return RowStatistics(m, once(below + (largest - 1)))  # (3)
+
+
+def log_softmax(z: Float[Array, "*b k"], rows: RowStatistics) -> Float[Array, "*b k"]:
+    """Equation (4)."""
+    return jnp.minimum(wide(z) - rows.m, 0) - jnp.log1p(rows.s)  # (4)
+
+
+def softmax(
+    z: Float[Array, "*b k"], rows: RowStatistics
+) -> tuple[Float[Array, "*b k"], Float[Array, "*b k"]]:
+    """Equations (5) and (6): p and 1 - p."""
+    share = once(1 / (1 + rows.s))
+    p = jnp.exp(jnp.minimum(wide(z) - rows.m, 0)) * share  # (5)
+    return p, jnp.where(wide(z) == rows.m, rows.s * share, 1 - p)  # (6)
 
 
 def direction(
     v: Float[Array, "*b k"],
 ) -> tuple[Float[Array, "*b k"], Float[Array, "*b 1"]]:
-    """Equation (5): unit and norm."""
+    """Equation (7): unit and norm."""
     m = jnp.max(jnp.abs(v), axis=-1, keepdims=True)
     zero = m == 0
     scaled = v / jnp.where(zero, 1, m)
     root = jnp.sqrt(jnp.where(zero, 1, jnp.sum(scaled**2, axis=-1, keepdims=True)))
-    unit, norm = scaled / root, m * root  # (5)
+    unit, norm = scaled / root, m * root  # (7)
     return jnp.where(zero, 0, unit), jnp.where(zero, 0, norm)

@@ -8,20 +8,18 @@ target is a class y_b, or a soft target of one weight a class.
     (3)  mass_bk  = counts_b w_k ((1 - smoothing) t_bk + smoothing/K)
     (4)  n        = Σ_bk counts_b w_k t_bk (classes), B (soft)      1 for the sum
     (5)  m        = Σ_b counts_b                                    1 for the sum
-    (6)  logp_bk  = z_bk - lse_b                       lse_b = log Σ_k exp z_bk
+    (6)  logp_bk, lse_b                      purefw.losses.reduction
     (7)  loss     = -1/n Σ_bk mass_bk logp_bk + z_loss/m Σ_b counts_b lse_b²
 
     (8)  push_b   = 2 z_loss/m counts_b lse_b
     (9)  dz_bk    = (p_bk Σ_{j≠k} mass_bj - mass_bk (1 - p_bk)) / n dloss
                     + push_b p_bk dloss                p_bk = exp logp_bk
 
-(9): ∂lse/∂z_k = p_k by (6), so that ∂logp_j/∂z_k = [j = k] - p_k and the first summand
-of
-(7) gives (p_k Σ_j mass_j - mass_k)/n; summand j = k of the sum is joined to the last
-term. Both differ from the short form only in rounding: 1 - p_k is taken as
--expm1(logp_k), whose digits survive as p nears 1. The second summand of (7) gives
-2 z_loss/m lse p_k.
-Neither n nor m holds a logit.
+(9): ∂lse/∂z_k = p_k, so that ∂logp_j/∂z_k = [j = k] - p_k and the first summand of (7)
+gives (p_k Σ_j mass_j - mass_k)/n. Summand j = k of the sum is joined to the last term
+where z_k is the row's largest: there 1 - p_k is known with all its digits, however near
+to 1 p_k is. Elsewhere p_k ≤ 1/2, and the short form loses none. The second summand of
+(7) gives 2 z_loss/m lse p_k. Neither n nor m holds a logit.
 
 What the mean is over: rows that count, weighted by the class weight of their label (n),
 as in torch.nn.CrossEntropyLoss; a soft target has no label, so there n is the number of
@@ -35,7 +33,8 @@ its own row of dz. A soft target outside [0, 1] is not refused, as data alone te
 (7) stands as it is.
 Invariants, without z-loss: adding a constant to a row of z changes nothing, so rows of
 dz sum to 0. With it a row of dz sums to push_b dloss.
-Memory: two arrays the size of the logits, logp and mass.
+Memory: the logits and the target, which are alive, and a few floats a row. p and mass
+are computed again in the one loop that writes dz: purefw.recomputation.
 
 References: Szegedy et al., "Rethinking the Inception Architecture", 2015,
 arXiv:1512.00567 (smoothing); Chowdhery et al., "PaLM", 2022, arXiv:2204.02311 (z-loss).
@@ -46,23 +45,43 @@ from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float, Integer, Shaped
 
 from purefw.losses import reduction as reduced
-from purefw.losses.labels import check_labels, onehot
-from purefw.losses.reduction import Reduction, check_reduction, log_softmax
+from purefw.losses.labels import at_label, check_labels
+from purefw.losses.reduction import (
+    Reduction,
+    RowStatistics,
+    check_reduction,
+    log_softmax,
+    row_statistics,
+)
+from purefw.precision import wide
+from purefw.recomputation import again, once
 from purefw.rule import Loss
 
 WHO = "softmax_cross_entropy"
 
 
-class SoftmaxCrossEntropyResiduals(NamedTuple):
-    """What `backward` needs: two arrays the size of the logits, one of their rows."""
+class Options(NamedTuple):
+    """The arguments of the constructor."""
 
-    logp: Float[Array, "*b k"]
-    mass: Float[Array, "*b k"]
+    reduction: Reduction
+    label_smoothing: float
+    class_weights: tuple[float, ...] | None
+    ignore_index: int | None
+    z_loss: float
+
+
+class SoftmaxCrossEntropyResiduals(NamedTuple):
+    """What `backward` needs: the arguments of forward, and of each row two floats."""
+
+    logits: Float[Array, "*b k"]
+    target: Shaped[Array, "*t"]
+    rows: RowStatistics
     n: Float[Array, ""]
-    push: Float[Array, "*b 1"]
+    m: Float[Array, ""]
 
 
 def softmax_cross_entropy(
@@ -107,17 +126,11 @@ def softmax_cross_entropy(
     weights = None if class_weights is None else tuple(map(float, class_weights))
     if weights is not None and not all(w >= 0 for w in weights):
         raise ValueError(f"{WHO}: class_weights must not be negative, got {weights}")
+    options = Options(reduction, label_smoothing, weights, ignore_index, z_loss)
     return Loss(
         name=WHO,
-        forward=partial(
-            forward,
-            reduction=reduction,
-            label_smoothing=label_smoothing,
-            class_weights=weights,
-            ignore_index=ignore_index,
-            z_loss=z_loss,
-        ),
-        backward=backward,
+        forward=partial(forward, options=options),
+        backward=partial(backward, options=options),
         divisor=None
         if z_loss and weights
         else partial(
@@ -133,38 +146,44 @@ def forward(
     logits: Float[Array, "*b k"],
     target: Integer[Array, "*b"] | Float[Array, "*b k"],
     *,
-    reduction: Reduction,
-    label_smoothing: float,
-    class_weights: tuple[float, ...] | None,
-    ignore_index: int | None,
-    z_loss: float,
+    options: Options,
 ) -> tuple[Float[Array, ""], SoftmaxCrossEntropyResiduals]:
-    """Equations (1) to (8)."""
-    soft = jnp.issubdtype(target.dtype, jnp.floating)
-    _check(logits, target, soft, class_weights, ignore_index)
-    counts, t = _rows_that_count(logits, target, soft, ignore_index)
-    weighted = t * _weights(logits, class_weights)
-    even = label_smoothing / logits.shape[-1] * _weights(logits, class_weights)
-    mass = jnp.where(counts, (1 - label_smoothing) * weighted + even, 0)  # (3)
-    m = jnp.sum(counts.astype(logits.dtype))  # (5)
-    n = m if soft else jnp.nansum(jnp.where(counts, weighted, 0))  # (4)
-    n, m = (_divisor(v, reduction) for v in (n, m))
-    logp, lse = log_softmax(jnp.where(counts, logits, 0))  # (6)
-    terms = mass * jnp.where(mass == 0, 0, logp)
-    lse = jnp.where(counts, lse[..., None], 0)
-    loss = z_loss * jnp.sum(lse * (lse / m)) - jnp.sum(terms / n)  # (7)
-    push = 2 * z_loss * lse / m  # (8)
-    return loss, SoftmaxCrossEntropyResiduals(logp, mass, n, push)
+    """Equations (1) to (7)."""
+    _check(logits, target, options)
+    counts, own = _counts(logits, target, options), _own_weight(logits, target, options)
+    rows = row_statistics(logits)
+    m = jnp.sum(counts.astype(rows.m.dtype))  # (5)
+    n = m if own is None else jnp.nansum(own)  # (4)
+    n, m = (_divisor(v, options.reduction) for v in (n, m))
+    terms = _terms(logits, target, rows, own, options)
+    loss = -jnp.sum(jnp.where(counts, terms, 0) / n)  # (7)
+    if options.z_loss:
+        lse = jnp.where(counts, rows.lse, 0)  # (6)
+        loss = loss + options.z_loss * jnp.sum(lse * (lse / m))  # (7)
+    residuals = SoftmaxCrossEntropyResiduals(logits, target, rows, n, m)
+    return loss.astype(logits.dtype), residuals
 
 
 def backward(
-    residuals: SoftmaxCrossEntropyResiduals, dloss: Float[Array, ""]
+    residuals: SoftmaxCrossEntropyResiduals,
+    dloss: Float[Array, ""],
+    *,
+    options: Options,
 ) -> Float[Array, "*b k"]:
-    """Equation (9)."""
-    logp, mass, n, push = residuals
-    others = jnp.sum(mass, axis=-1, keepdims=True) - mass
-    pull = jnp.exp(logp) * others + mass * jnp.expm1(logp)  # (9)
-    return dloss / n * pull + dloss * push * jnp.exp(logp)  # (9)
+    """Equations (1) to (3), (8) and (9)."""
+    (logits, target, rows, n, m), dloss = again(residuals, dloss)
+    counts, own = _counts(logits, target, options), _own_weight(logits, target, options)
+    mass, total = _mass(logits, target, own, options)
+    share = once(1 / (1 + rows.s))
+    rest = once(rows.s * share)
+    p = jnp.exp(jnp.minimum(wide(logits) - rows.m, 0)) * share
+    largest = share * (total - mass) - mass * rest  # (9)
+    dz = jnp.where(wide(logits) == rows.m, largest, p * total - mass)  # (9)
+    dz = once(dloss / n) * dz
+    if options.z_loss:
+        push = 2 * options.z_loss * rows.lse / m  # (8)
+        dz = dz + once(dloss * push) * p  # (9)
+    return jnp.where(counts, dz, 0).astype(logits.dtype)
 
 
 def divisor(
@@ -195,8 +214,9 @@ def divisor(
     return _divisor(jnp.sum(jnp.where(counts, weights, 0.0)), reduction)  # (4)
 
 
-def _check(logits, target, soft, class_weights, ignore_index) -> None:
-    if not soft:
+def _check(logits, target, options) -> None:
+    classes = options.class_weights
+    if not jnp.issubdtype(target.dtype, jnp.floating):
         check_labels(WHO, "logits", logits, target)
     elif logits.ndim < 1 or logits.size == 0:
         raise ValueError(
@@ -208,34 +228,75 @@ def _check(logits, target, soft, class_weights, ignore_index) -> None:
             f"{WHO}: target must be integer labels, got {target.dtype}, or have the "
             f"logits' shape {logits.shape}, got {target.shape}"
         )
-    elif ignore_index is not None:
+    elif options.ignore_index is not None:
         raise ValueError(
-            f"{WHO}: ignore_index must be None for soft targets, got {ignore_index}"
+            f"{WHO}: ignore_index must be None for soft targets, "
+            f"got {options.ignore_index}"
         )
-    if class_weights is not None and len(class_weights) != logits.shape[-1]:
+    if classes is not None and len(classes) != logits.shape[-1]:
         raise ValueError(
             f"{WHO}: class_weights must be {logits.shape[-1]} numbers, one a class, "
-            f"got {len(class_weights)}"
+            f"got {len(classes)}"
         )
 
 
-def _rows_that_count(
-    logits, target, soft, ignore_index
-) -> tuple[Bool[Array, "*b 1"], Float[Array, "*b k"]]:
-    """Equations (1) and (2)."""
-    if soft:
-        return jnp.ones((*logits.shape[:-1], 1), bool), target  # (1) (2)
-    counts = jnp.ones(target.shape, bool)
-    if ignore_index is not None:
-        counts = target.astype(int) != ignore_index  # (1)
-    return counts[..., None], onehot(target, logits)  # (2)
+def _counts(logits, target, options) -> Bool[Array, "*b 1"]:
+    """Equation (1)."""
+    if options.ignore_index is None:
+        return jnp.ones((*logits.shape[:-1], 1), bool)  # (1)
+    return (target.astype(int) != options.ignore_index)[..., None]  # (1)
 
 
-def _weights(logits, class_weights) -> Float[Array, "*b k"]:
+def _weights(logits, options) -> Float[Array, "*b k"]:
     """The class weights in each row."""
-    if class_weights is None:
-        return jnp.ones_like(logits)
-    return jnp.broadcast_to(jnp.array(class_weights, logits.dtype), logits.shape)
+    dtype = wide(logits).dtype
+    if options.class_weights is None:
+        return jnp.ones(logits.shape, dtype)
+    return jnp.broadcast_to(jnp.array(options.class_weights, dtype), logits.shape)
+
+
+def _own_weight(logits, target, options) -> Float[Array, "*b 1"] | None:
+    """The weight of each row's label; NaN for no class, 0 for an ignored one.
+
+    None: soft targets.
+    """
+    if jnp.issubdtype(target.dtype, jnp.floating):
+        return None
+    label, classes = target.astype(int), logits.shape[-1]
+    known = (label >= 0) & (label < classes)
+    weight = jnp.ones(label.shape, wide(logits).dtype)
+    if options.class_weights is not None:
+        weight = jnp.array(options.class_weights, weight.dtype)[
+            jnp.where(known, label, 0)
+        ]
+    weight = jnp.where(known, weight, jnp.nan)[..., None]
+    return jnp.where(_counts(logits, target, options), weight, 0)
+
+
+def _terms(logits, target, rows, own, options) -> Float[Array, "*b 1"]:
+    """Σ_k mass_bk logp_bk; for labels without smoothing there is one summand."""
+    if own is not None and not options.label_smoothing:
+        logit = at_label(logits, jnp.where(own == own, target[..., None], 0)[..., 0])
+        logp = wide(logit)[..., None] - rows.m - jnp.log1p(rows.s)
+        return own * jnp.where(own == 0, 0, logp)
+    mass, _ = _mass(logits, target, own, options)
+    logp = log_softmax(logits, rows)  # (6)
+    terms = mass * jnp.where(mass == 0, 0, logp)
+    return jnp.sum(terms, axis=-1, keepdims=True)
+
+
+def _mass(logits, target, own, options) -> tuple[Array, Array]:
+    """Equations (2) and (3) of the rows that count, and the sum of a row."""
+    w, part = _weights(logits, options), options.label_smoothing
+    even = part / logits.shape[-1] * w
+    if own is None:
+        mass = (1 - part) * wide(target) * w + even  # (2) (3)
+        return mass, once(jnp.sum(mass, axis=-1, keepdims=True))
+    hit = lax.broadcasted_iota(int, logits.shape, logits.ndim - 1)
+    hit = hit == target.astype(int)[..., None]
+    mass = jnp.where(hit, (1 - part) * own, 0 * own) + even  # (2) (3)
+    classes = options.class_weights or (1.0,)
+    return mass, (1 - part) * own + part * sum(classes) / len(classes)
 
 
 def _divisor(total, reduction) -> Float[Array, ""]:

@@ -54,6 +54,12 @@ def cross_entropy(z: Any, y: Any) -> Array:
     return -jnp.mean(own(jax.nn.log_softmax(z), y))
 
 
+def linear_cross_entropy(layer: Any, y: Any) -> Array:
+    """The layer's product, then Optax."""
+    z = layer.x @ layer.weight + layer.bias
+    return optax.softmax_cross_entropy_with_integer_labels(z, y).mean()
+
+
 def everything(z: Any, y: Any) -> Array:
     """Smoothing, class weights, ignored rows and the z-loss."""
     weights = jnp.broadcast_to(jnp.array(WEIGHTS, z.dtype), z.shape)
@@ -142,6 +148,7 @@ LOSS_FORMS: dict[str, Callable[[Any, Any], Array]] = {
     "multiclass_hinge": weston_watkins,
     "negative_log_likelihood": lambda logp, y: -jnp.mean(own(logp, y)),
     "cross_entropy_mean": lambda p, y: -jnp.mean(jnp.log(own(p, y))),
+    "linear_cross_entropy": linear_cross_entropy,
     "softmax_cross_entropy": cross_entropy,
     "softmax_cross_entropy_with_everything_mean": everything,
     "kl_divergence": kl,

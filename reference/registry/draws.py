@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from purefw.losses.ctc import CTCTarget
 from purefw.losses.gaussian_negative_log_likelihood import Gaussian
+from purefw.losses.linear_cross_entropy import LinearScores
 
 
 def pair(*shape: int, scale: float = 1.0):
@@ -29,6 +30,21 @@ def labelled(*shape: int, ignored: int | None = None, scale: float = 1.0):
         if ignored is not None:
             labels = labels.reshape(-1).at[::2].set(ignored).reshape(shape[:-1])
         return scale * jax.random.normal(a, shape), labels
+
+    return draw
+
+
+def layered(*rows: int, width: int, classes: int, scale: float = 1.0):
+    """A linear layer with its input, and labels."""
+
+    def draw(key):
+        x, weight, bias, label = jax.random.split(key, 4)
+        scores = LinearScores(
+            scale * jax.random.normal(x, (*rows, width)),
+            jax.random.normal(weight, (width, classes)),
+            jax.random.normal(bias, (classes,)),
+        )
+        return scores, jax.random.randint(label, rows, 0, classes)
 
     return draw
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from purefw.losses.cross_entropy import cross_entropy
 from purefw.losses.focal import focal
 from purefw.losses.hinge import hinge
+from purefw.losses.linear_cross_entropy import linear_cross_entropy
 from purefw.losses.logistic_loss import logistic_loss
 from purefw.losses.logistic_loss_on_logits import logistic_loss_on_logits
 from purefw.losses.multiclass_hinge import multiclass_hinge
@@ -15,6 +16,7 @@ from reference.registry.draws import (
     given,
     judged,
     labelled,
+    layered,
     right_and_certain,
     signed,
     soft,
@@ -118,6 +120,18 @@ LABEL_LOSSES = {
     ),
     "negative_log_likelihood_sum": LossEntry(
         negative_log_likelihood("sum"), {"typical": labelled(5, 7)}
+    ),
+    "linear_cross_entropy": LossEntry(
+        linear_cross_entropy(),
+        {
+            "typical": layered(5, width=3, classes=7),
+            "one_row": layered(1, width=2, classes=3),
+            "leading_axes": layered(2, 3, width=3, classes=5),
+            "large": layered(5, width=3, classes=7, scale=100.0),
+        },
+    ),
+    "linear_cross_entropy_sum": LossEntry(
+        linear_cross_entropy("sum"), {"typical": layered(5, width=3, classes=7)}
     ),
     "softmax_cross_entropy": LossEntry(
         softmax_cross_entropy(),

@@ -145,6 +145,11 @@ def mish_without_sigma(x, dy):
     return (), (t + x * (1 - t * t)) * dy
 
 
+def softmax_of(residuals):
+    """p from what log_softmax and logsumexp keep."""
+    return jnp.exp(residuals.x - residuals.m) / residuals.total
+
+
 MUTANTS = {
     "relu": lambda mask, dy: ((), dy),
     "tanh": lambda y, dy: ((), (1 - y) * dy),
@@ -170,8 +175,11 @@ MUTANTS = {
     "glu": glu_without_one_minus_sigma,
     "swiglu": swiglu_of_swapped_halves,
     "geglu": geglu_without_density,
-    "log_softmax": lambda y, dy: ((), dy - jnp.exp(y) * dy),
-    "logsumexp": lambda p, dy: ((), p * jnp.broadcast_to(dy[:1, None], p.shape)),
+    "log_softmax": lambda r, dy: ((), dy - softmax_of(r) * dy),
+    "logsumexp": lambda r, dy: (
+        (),
+        softmax_of(r) * jnp.broadcast_to(dy[:1, None], r.x.shape),
+    ),
     "sparsemax": lambda s, dy: (
         (),
         jnp.where(s, dy - dy.mean(axis=-1, keepdims=True), 0),

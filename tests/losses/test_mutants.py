@@ -1,6 +1,7 @@
 """Autodiff refutes the mistakes that people make in each of these losses."""
 
 import zlib
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,12 @@ from tests.refute import refuted_loss
 def of_residuals(edit):
     """The backward after the residuals were edited: a wrong or stale one (C9, C11)."""
     return lambda backward: lambda residuals, dloss: backward(edit(residuals), dloss)
+
+
+def without_smoothing(backward):
+    """The backward of the loss on the labels as they are."""
+    options = backward.keywords["options"]._replace(label_smoothing=0.0)
+    return partial(backward.func, options=options)
 
 
 def of_gradient(edit):
@@ -107,12 +114,12 @@ MUTANTS = {
     "softmax_cross_entropy_without_z_loss": (
         "softmax_cross_entropy_with_everything_mean",
         "typical",
-        of_residuals(lambda r: r._replace(push=0 * r.push)),
+        of_residuals(lambda r: r._replace(m=jnp.full_like(r.m, jnp.inf))),
     ),
     "softmax_cross_entropy_without_smoothing": (
         "softmax_cross_entropy_with_everything_sum",
         "typical",
-        of_residuals(lambda r: r._replace(mass=jnp.where(r.mass > 0.1, r.mass, 0))),
+        without_smoothing,
     ),
     "kl_as_its_reverse": ("kl_divergence", "typical", of_gradient(lambda d, r: -d)),
     "jensen_shannon_without_the_half": (
@@ -134,6 +141,11 @@ MUTANTS = {
         "triplet",
         "far",
         of_residuals(lambda r: r._replace(broken=jnp.ones_like(r.broken))),
+    ),
+    "linear_cross_entropy_without_the_label": (
+        "linear_cross_entropy",
+        "typical",
+        of_gradient(lambda d, r: d._replace(bias=d.bias + r.rows.m.sum())),
     ),
     "info_nce_with_keys_and_queries_swapped": (
         "info_nce",
