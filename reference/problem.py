@@ -23,6 +23,12 @@ class ContractError(Exception):
     """The subject breaks the contract in a way that leaves nothing to judge."""
 
 
+def first_line(error: BaseException) -> str:
+    """Type and first line of an exception."""
+    lines = str(error).strip().splitlines() or ["no message"]
+    return f"{type(error).__name__}: {lines[0]}"
+
+
 @dataclass(frozen=True)
 class Shape:
     """Structure and types of a subject's arguments and output; hashable."""
@@ -136,12 +142,21 @@ class Functions:
 
 @dataclass(frozen=True)
 class Problem:
-    """A subject, flattened; its truth by columns where it has no reverse mode."""
+    """A subject, flattened.
+
+    Attributes:
+        subject: What is judged.
+        shape: Structure and types.
+        leaves: Of the arguments.
+        by_columns: The truth is made by forward mode: there is no reverse mode.
+        is_jax: The forward returns JAX's arrays, and may want them.
+    """
 
     subject: Subject
     shape: Shape
     leaves: list
     by_columns: bool = False
+    is_jax: bool = True
 
     @cached_property
     def functions(self) -> Functions:
@@ -193,7 +208,8 @@ def flatten(subject: Subject, y: Any) -> Problem:
         output_treedef,
         tuple(map(aval, outputs)),
     )
-    return Problem(subject, shape, leaves)
+    is_jax = not any(isinstance(v, (np.ndarray, np.generic)) for v in outputs)
+    return Problem(subject, shape, leaves, is_jax=is_jax)
 
 
 def aval(v: Any) -> jax.ShapeDtypeStruct:

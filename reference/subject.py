@@ -33,6 +33,9 @@ class Subject:
         primal: The function whose derivative is the truth, where it is not the first
             half of `forward`: the undecorated body of a custom_vjp.
         terms: `terms(residuals, dy)`, the named summands of a cotangent, as a Rule's.
+        opened: The same with every custom derivative inside it opened, for where the
+            body cannot be differentiated as it is.
+        call: The call that makes this subject, its arguments by place or as {args}.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Subject:
     frozen: tuple[int, ...] = ()
     primal: Callable[..., Any] | None = None
     terms: Callable[[Any, Any], dict[str, dict[str, Any]]] | None = None
+    opened: Callable[..., Any] | None = None
+    call: str = "check_vjp(forward, backward, {args})"
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ def rule_subject(rule: Rule, params: Any, x: Any, key: Any = None) -> Subject:
         (params, x),
         ("dparams", "dx"),
         terms=rule.terms,
+        call="check_rule(rule, {1}, params={0})",
     )
 
 
@@ -113,6 +119,7 @@ def loss_subject(loss: Loss, prediction: Any, target: Any) -> Subject:
         (prediction, target),
         ("dprediction", "dtarget"),
         frozen=(1,),
+        call="check_loss(loss, {args})",
     )
 
 
@@ -201,8 +208,14 @@ class CarriedBackward:
     forward: CarriedForward
 
     def __call__(self, args: tuple, dy: Any) -> tuple:
-        """The pullback."""
-        return jax.vjp(self.forward.call, *jax.tree.map(jnp.asarray, args))[1](dy)
+        """The pullback; what it gets may be NumPy's, what it calls is JAX's."""
+        args, dy = jax.tree.map(to_jax, (args, dy))
+        return jax.vjp(self.forward.call, *args)[1](dy)
+
+
+def to_jax(v: Any) -> Any:
+    """JAX's array of a NumPy array; float0, which has none, as it is."""
+    return v if getattr(v, "dtype", None) == jax.dtypes.float0 else jnp.asarray(v)
 
 
 @dataclass(frozen=True)
@@ -224,10 +237,9 @@ def carried(f: Callable, args: tuple) -> Subject:
     bound = tuple((i, args[i]) for i in sorted(places))
     rest = tuple(a for i, a in enumerate(args) if i not in places)
     forward = CarriedForward(f, bound)
+    primal = opened = OpenedPrimal(forward)
     if hasattr(decorated, "fun"):
         primal = CarriedForward(decorated.fun, bound).call
-    else:
-        primal = OpenedPrimal(forward)
     return Subject(
         getattr(f, "__name__", type(f).__name__),
         forward,
@@ -235,7 +247,17 @@ def carried(f: Callable, args: tuple) -> Subject:
         rest,
         tuple(f"args[{i}]" for i in range(len(args)) if i not in places),
         primal=primal,
+        opened=opened,
+        call=f"check_custom_vjp({', '.join(['f', *written(args, places)])})",
     )
+
+
+def written(args: tuple, places: tuple[int, ...]) -> list[str]:
+    """The arguments of a call: what is bound as Python writes it, braces doubled."""
+    return [
+        repr(a).replace("{", "{{").replace("}", "}}") if i in places else f"arg_{i}"
+        for i, a in enumerate(args)
+    ]
 
 
 def undecorated(f: Callable) -> Any:
