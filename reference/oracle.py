@@ -19,6 +19,7 @@ Two readings of a function are available beside the plain one: widened, where ca
 narrower floats are undone, and inlined, where custom derivatives are opened.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from reference.problem import ContractError, Functions, Values
+from reference.problem import ContractError, Functions, Values, first_line
 from reference.replay import (
     UNIT,
     Change,
@@ -45,6 +46,9 @@ from reference.replay import (
     replay,
     wants_symmetry,
 )
+
+# How often functions ran, of all problems together: a check counts what it adds.
+PASSES: Counter = Counter(hand=0, truth=0, forward=0)
 
 
 @contextmanager
@@ -88,7 +92,7 @@ class Oracle:
         """
         self.functions = functions
         self.pullback = columns_of if functions.by_columns else pullback_of
-        self.passes = {"hand": 0, "truth": 0}
+        self.passes = PASSES
         examples = self._examples()
         self._primal_jaxpr = jax.make_jaxpr(functions.primal)(*examples[:2])
         self.customs = custom_derivatives(self._primal_jaxpr)
@@ -103,6 +107,8 @@ class Oracle:
         except Exception as error:  # What cannot be traced may still run.
             self.eager, self.trace_error = True, error
             hand_jaxpr = jax.make_jaxpr(lambda: ())()
+        mine = custom_derivatives(hand_jaxpr)
+        self.hidden = [name for name in mine if name not in self.customs]
         self.forward_constants = float_constants(self._primal_jaxpr)
         self.backward_constants = float_constants(hand_jaxpr) - self.forward_constants
         leaks = narrowings(self._primal_jaxpr) + narrowings(hand_jaxpr)
@@ -120,7 +126,7 @@ class Oracle:
         """(2), in the widened reading where there is a leak."""
         self.passes["hand"] += 1 + repeats
         if self.eager:
-            value = to_numpy(self.functions.hand(live, rest, dys))
+            value = self._eagerly(live, rest, dys)
             return Noisy(value, [np.zeros(v.shape) for v in value])
         return run(self._hand, live, rest, dys, seed, repeats)
 
@@ -145,17 +151,19 @@ class Oracle:
 
     def forward_mode(self, live, rest, tangents) -> list[np.ndarray]:
         """jax.jvp of the forward."""
+        self.passes["forward"] += 1
         return to_numpy(self._forward_mode(live, rest, tangents))
 
     def primal(self, live, rest) -> list[np.ndarray]:
         """The float leaves of y."""
+        self.passes["forward"] += 1
         return to_numpy(self._primal(live, rest))
 
     def as_written(self, which: str, live, rest, dys) -> list[np.ndarray]:
         """ "hand" or "truth" in the dtype of its arguments, nothing widened."""
         self.passes[which] += 1
         if which == "hand" and self.eager:
-            return to_numpy(self.functions.hand(live, rest, dys))
+            return self._eagerly(live, rest, dys)
         return to_numpy(self._written[which](live, rest, dys))
 
     def rounding(self, which: str, live, rest, dys, count: int = 6) -> list[np.ndarray]:
@@ -189,6 +197,19 @@ class Oracle:
             return replay(narrow, [*live, *rest, *dys], Change(widen=True))
 
         return to_numpy(jax.jit(program)(live, rest, dys))
+
+    def _eagerly(self, live, rest, dys) -> list[np.ndarray]:
+        """The hand-written result of code that cannot be traced."""
+        try:
+            return to_numpy(self.functions.hand(live, rest, dys))
+        except ContractError:
+            raise
+        except Exception as error:
+            dtypes = ", ".join(dict.fromkeys(str(v.dtype) for v in live))
+            raise ContractError(
+                f"backward must run in {dtypes} wherever forward does, but raises "
+                f"{first_line(error)}"
+            ) from error
 
     # The programs, compiled when first asked for.
 

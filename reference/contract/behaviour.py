@@ -64,8 +64,9 @@ def _judge_traced(given: Subject, dy: list, to_float64: bool) -> list[Finding]:
         findings = _judge(case, proof)
     if not proof.unused:
         return findings
-    key = ("unused", signature(given, given.args))
-    return findings + remembered(key, lambda: _unused(given, proof.unused))
+    with exact_arithmetic(jax.config.jax_enable_x64):
+        key = ("unused", signature(given, given.args))
+        return findings + remembered(key, lambda: _unused(given, proof.unused))
 
 
 def _prove(subject: Subject) -> tuple[Proof, list]:

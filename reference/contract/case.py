@@ -13,9 +13,10 @@ by itself. Measured for right rules in float64: at most 1.8 ε max|h|, but 1100 
 for a saturated softmax, whose p (dp − Σ p dp) cancels; there n excuses it.
 """
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -29,6 +30,7 @@ from reference.contract.leaves import (
     type_of,
 )
 from reference.contract.program import remembered, signature
+from reference.oracle import PASSES
 from reference.replay import Change, changed
 from reference.subject import Subject
 
@@ -57,6 +59,7 @@ class Case:
     def run(self, args: tuple, dy: list) -> dict[str, np.ndarray]:
         """The float cotangents by name: compiled where the subject can be traced."""
         f = compiled(self.subject) if self.subject.traceable else pullback(self.subject)
+        PASSES["hand"] += 1
         with np.errstate(all="ignore"):
             return {k: np.asarray(v) for k, v in f(args, dy)[1].items()}
 
@@ -185,23 +188,52 @@ def lift(args: Any) -> Any:
     return own(jax.tree.map(lifted, args), to_jax=True)
 
 
-@contextmanager
-def watched_randomness() -> Iterator[list[str]]:
-    """Whether the block touched numpy.random's global generator, which is set back.
+class Watch:
+    """What became of the global generators while functions ran."""
 
-    Python's own generator is not watched: beartype draws from it at every call of a
-    function whose annotations it checks.
+    def __init__(self):
+        """Nothing seen yet."""
+        self.advanced: list[str] = []
+        self.ends: list[tuple] = []
+
+    def over(self, subject: Subject) -> Subject:
+        """The subject, each call of whose functions begins in a state of its own."""
+
+        def watched(f):
+            def call(*args):
+                random.seed(SALT + len(self.ends))
+                result = f(*args)
+                self.ends.append(random.getstate())
+                return result
+
+            return call
+
+        forward, backward = watched(subject.forward), watched(subject.backward)
+        return replace(subject, forward=forward, backward=backward)
+
+
+@contextmanager
+def watched_randomness() -> Iterator[Watch]:
+    """Which global generators the block used; both are set back.
+
+    numpy.random must not advance at all. Python's generator may: beartype draws from it
+    at every call of a function whose annotations it checks. But two calls that began in
+    different states and ended in one have seeded it; and a result that depends on what
+    is drawn differs from call to call, which other clauses see.
     """
-    advanced: list[str] = []
-    callers = np.random.get_state()
+    watch = Watch()
+    callers = np.random.get_state(), random.getstate()
     np.random.seed(SALT)  # Not the caller's: code that seeds may have run already.
     before = _comparable(np.random.get_state())
     try:
-        yield advanced
+        yield watch
     finally:
         if _comparable(np.random.get_state()) != before:
-            advanced.append("numpy.random")
-        np.random.set_state(callers)
+            watch.advanced.append("numpy.random")
+        if len(set(watch.ends)) < len(watch.ends):
+            watch.advanced.append("random")
+        np.random.set_state(callers[0])
+        random.setstate(callers[1])
 
 
 def _comparable(state: Any) -> tuple:

@@ -4,7 +4,8 @@ Traced under everything that must not change it, a subject must give one program
 
     purity       a second call, interleaved with one at another point
     jit          called with arrays instead of tracers
-    vmap         batched as code, and its program batched: over dy, over everything
+    vmap         batched as code, and its program batched: over dy, over the arguments,
+                 over both
     custom_vjp   end to end through jax.custom_vjp and jax.vjp
 
 What gives another program, calls back into Python or refuses is left to purity.py and
@@ -69,18 +70,19 @@ def prove(subject: Subject, dy: list) -> Proof:
         Exception: what forward or backward raises when traced.
     """
     unproven, findings, unused = set(), [], frozenset()
-    with watched_randomness() as advanced:
+    with watched_randomness() as watch:
         program = compiled(subject).trace(subject.args, dy).jaxpr
+        watched = watch.over(subject)
         try:
             unused = unused_residuals(subject, dy)
             for check, same in CLAUSES.items():
-                if is_opaque(program) or not _attempt(same, subject, dy, program):
+                if is_opaque(program) or not _attempt(same, watched, dy, program):
                     unproven.add(check)
         except jax.errors.UnexpectedTracerError:
             unproven.add("purity")
             findings.append(leak())
-    if advanced:
-        findings.append(draws(advanced))
+    if watch.advanced:
+        findings.append(draws(watch.advanced))
     epsilon = max(narrowest_epsilon(program), UNSEEN if is_opaque(program) else 0.0)
     return Proof(frozenset(unproven), tuple(findings), unused, epsilon)
 
@@ -138,8 +140,11 @@ def same_when_batched(subject: Subject, dy: list, program: Any) -> bool:
     def replay(args, dy):
         return replayed(*jax.tree.leaves((args, dy)))
 
-    for lead, axes in (((2,), (0, 0)), ((), (None, 0))):
-        inputs = abstract(subject.args, *lead), abstract(dy, 2)
+    for axes in (0, 0), (None, 0), (0, None):
+        inputs = tuple(
+            abstract(v, *(() if axis is None else (2,)))
+            for v, axis in zip((subject.args, dy), axes)
+        )
         code, batched = (
             canonical(trace(jax.vmap(f, axes), *inputs))
             for f in (pullback(subject), replay)
@@ -163,13 +168,13 @@ CLAUSES = {
 }
 
 
-def through_custom_vjp(subject: Subject) -> Callable:
-    """`pullback` of a subject, by way of jax.custom_vjp and jax.vjp."""
+def through_custom_vjp(subject: Subject, wrap: Callable = lambda f: f) -> Callable:
+    """`pullback` of a subject, by way of jax.custom_vjp, a wrapper and jax.vjp."""
     f = jax.custom_vjp(lambda *args: subject.forward(*args)[0])
     f.defvjp(subject.forward, subject.backward)
 
     def y_and_cotangents(args, dy):
-        y, pull = jax.vjp(f, *args)
+        y, pull = jax.vjp(wrap(f), *args)
         return outputs(subject, args, y, pull(full_cotangent(y, dy)))
 
     return y_and_cotangents

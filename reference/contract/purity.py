@@ -6,11 +6,15 @@ Called as they are, uncompiled, in the orders in which a hidden state would show
     repeatability   backward twice on one set of residuals
     stale           forward at x₁ and at x₂, then backward of each, in both orders
     mutation        arguments, residuals and dy keep their bytes, and are read-only
-    purity          the global generator of numpy.random does not advance
+    copies          backward on copies of the residuals, for code of NumPy
+    layout          a dy with strides of 0, and one in Fortran's order, likewise
+    purity          numpy.random's global generator does not advance, nor is Python's
+                    seeded
 
 The first that fails is named and ends the search: each would break the next.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -19,6 +23,7 @@ import numpy as np
 from reference.contract.case import Case, distance, watched_randomness, wide
 from reference.contract.finding import Finding, draws, raised
 from reference.contract.leaves import float_cotangents, full_cotangent, is_float
+from reference.oracle import PASSES
 
 REPAIR = {
     "randomness": "forward is random: it gives another y when called again with the "
@@ -28,6 +33,10 @@ REPAIR = {
     "stale": "backward uses the latest call of forward instead of its own residuals: "
     "pass what it needs in residuals, not in an attribute or a global",
     "mutation": "{} writes into {}: work on a copy",
+    "copies": "backward gives another result for copies of its residuals: it must "
+    "depend on their values alone",
+    "layout": "backward gives another result for the same dy laid out otherwise in "
+    "memory: it must not read its buffer or strides",
 }
 
 
@@ -37,13 +46,14 @@ class _Stop(Exception):
 
 def purity_findings(case: Case) -> list[Finding]:
     """At most one finding of the table above, and notes."""
-    with watched_randomness() as advanced, np.errstate(all="ignore"):
+    with watched_randomness() as watch, np.errstate(all="ignore"):
         try:
-            findings = _state_findings(case)
+            watched = replace(case, subject=watch.over(case.subject))
+            findings = _state_findings(watched) or _memory_findings(watched)
         except _Stop as stop:
             findings = [stop.args[0]]
-    if advanced and not any(f.fatal for f in findings):
-        findings.append(draws(advanced))
+    if watch.advanced and not any(f.fatal for f in findings):
+        findings.append(draws(watch.advanced))
     return findings
 
 
@@ -66,6 +76,25 @@ def _state_findings(case: Case) -> list[Finding]:
     return []
 
 
+def _memory_findings(case: Case) -> list[Finding]:
+    """What only code of NumPy can tell apart: buffers of equal values."""
+    if case.subject.traceable:
+        return []
+    args, flat = case.subject.args, np.broadcast_to
+    y, residuals = _forward(case, args)
+    first = _backward(case, args, y, residuals)
+    copies = jax.tree.map(lambda v: v.copy() if hasattr(v, "copy") else v, residuals)
+    if not _same(_backward(case, args, y, copies), first):
+        return [_differs(case, "copies", _backward(case, args, y, copies), first)]
+    constant = [flat(v.ravel()[:1].reshape((1,) * v.ndim), v.shape) for v in case.dy]
+    for dys in constant, [np.asfortranarray(v) for v in case.dy]:
+        plain = _backward(case, args, y, residuals, [np.array(v) for v in dys])
+        other = _backward(case, args, y, residuals, dys)
+        if not _same(other, plain):
+            return [_differs(case, "layout", other, plain)]
+    return []
+
+
 def _differs(case: Case, check: str, got: dict, wanted: dict) -> Finding:
     """Fatal beyond rounding; a note where only the last bits differ."""
     worst = [
@@ -81,8 +110,10 @@ def _forward(case: Case, args: tuple) -> tuple[Any, Any]:
     return _guarded("forward", case.subject.forward, ("its arguments",), *args)
 
 
-def _backward(case: Case, args: tuple, y: Any, residuals: Any) -> dict:
-    dy = full_cotangent(y, [np.array(v) for v in case.dy])
+def _backward(case: Case, args: tuple, y: Any, residuals: Any, dys=None) -> dict:
+    dys = [np.array(v) for v in case.dy] if dys is None else dys
+    dy = full_cotangent(y, dys)
+    PASSES["hand"] += 1
     cotangents = _guarded(
         "backward", case.subject.backward, ("residuals", "dy"), residuals, dy
     )

@@ -57,17 +57,19 @@ def structure_findings(subject: Subject) -> list[Finding]:
 def argument_findings(subject: Subject) -> list[Finding]:
     """The arguments must hold arrays, one of floats at least, and not be empty."""
     findings = []
-    for i, arg in enumerate(subject.args):
+    for argument, arg in zip(subject.names, subject.args):
+        if argument.startswith("d"):  # "dparams" is the cotangent of "params".
+            argument = argument[1:]
         if arg is None:
-            findings.append(_bad_argument(f"args[{i}] is None"))
+            findings.append(_bad_argument(argument, "None"))
             continue
         for path, leaf in jax.tree.leaves_with_path(arg):
             try:
                 type_of(leaf)
             except TypeError:
-                name = f"args[{i}]{jax.tree_util.keystr(path)}"
+                name = f"{argument}{jax.tree_util.keystr(path)}"
                 kind = getattr(leaf, "dtype", type(leaf).__name__)
-                findings.append(_bad_argument(f"{name} is a {kind}, not an array"))
+                findings.append(_bad_argument(name, kind))
     if findings:
         return findings
     judged = [a for i, a in enumerate(subject.args) if i not in subject.frozen]
@@ -81,8 +83,9 @@ def argument_findings(subject: Subject) -> list[Finding]:
     return []
 
 
-def _bad_argument(what: str) -> Finding:
-    advice = "bind what is not an array with functools.partial"
+def _bad_argument(name: str, kind: Any) -> Finding:
+    what = f"{name} must be an array of numbers, got {kind}"
+    advice = "bind what is none with functools.partial"
     return Finding("arguments", None, f"{what}: {advice}")
 
 
@@ -99,7 +102,8 @@ def _call_findings(subject: Subject) -> list[Finding]:
             return findings
         except CANNOT_TRACE:
             findings.clear()
-    run(*own(subject.args, to_jax=subject.traceable))
+    with jax.enable_x64(True):  # For NumPy's code on float64; what is float32 stays.
+        run(*own(subject.args, to_jax=subject.traceable))
     return findings
 
 

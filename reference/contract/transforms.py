@@ -18,7 +18,7 @@ DIFFERS = {
     "jit": "{} is another under jax.jit than without: backward must not ask what kind "
     "of array it is given",
     "vmap": "{} is another under jax.vmap, over {}, than in a loop",
-    "custom_vjp": "{} is another through jax.custom_vjp than from backward itself",
+    "custom_vjp": "{} is another through jax.custom_vjp{} than from backward itself",
     "primal": "forward's y is another {}",
 }
 
@@ -64,8 +64,12 @@ def _jit(case: Case) -> list[Finding]:
 
 
 def _custom_vjp(case: Case) -> list[Finding]:
-    f = jax.jit(through_custom_vjp(case.subject))
-    return _compare(case, "custom_vjp", f(case.subject.args, case.dy)[1])
+    args, dy = case.subject.args, case.dy
+    findings = []
+    for how, again in ("", lambda f: f), (" under jax.checkpoint", jax.checkpoint):
+        f = jax.jit(through_custom_vjp(case.subject, again))
+        findings = findings or _compare(case, "custom_vjp", f(args, dy)[1], how)
+    return findings
 
 
 def _vmap(case: Case) -> list[Finding]:
@@ -76,9 +80,11 @@ def _vmap(case: Case) -> list[Finding]:
     for which, axes, args in (
         ("dy alone", (None, 0), case.subject.args),
         ("all inputs", (0, 0), jax.tree.map(_stack, *points)),
+        ("the arguments alone", (0, None), jax.tree.map(_stack, *points)),
     ):
-        batched = jax.jit(jax.vmap(f, axes))(args, both)[1]
-        for i, dy in enumerate(dys):
+        over = both if axes[1] == 0 else case.dy
+        batched = jax.jit(jax.vmap(f, axes))(args, over)[1]
+        for i, dy in enumerate(dys if axes[1] == 0 else (case.dy, case.dy)):
             at = points[i] if axes[0] == 0 else points[0]
             got = {k: v[i] for k, v in batched.items()}
             findings += _compare(case, "vmap", got, which, at=at, dy=dy)

@@ -1,11 +1,14 @@
 """Hidden state, randomness and writes: each saboteur is named by its clause alone."""
 
+import random
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from reference.contract import behaviour_findings
+from reference.contract.case import watched_randomness
 from tests.reference.contract import rules as r
 
 
@@ -57,6 +60,43 @@ def seeding(x):
     return x, ()
 
 
+def seeding_python(x):
+    random.seed(0)
+    return x * 1, ()
+
+
+def drawing_from_python(x):
+    return x + 1e-3 * random.random(), ()
+
+
+def drawing_in_vain(x):
+    """As beartype does, at every call of a function that it checks."""
+    random.getrandbits(32)
+    return x * 1, ()
+
+
+def as_if_contiguous(x, dy):
+    """Reads the buffer of dy, whatever its strides."""
+    buffer = np.lib.stride_tricks.as_strided(dy, (dy.size,), (dy.itemsize,))
+    return (buffer.reshape(dy.shape).copy(),)
+
+
+class ById:
+    """Finds what it kept by the identity of a residual."""
+
+    def __init__(self):
+        self.kept, self.known = [], {}
+
+    def forward(self, x):
+        y = np.tanh(x)
+        self.kept.append(y)
+        self.known[id(y)] = 1 - y * y
+        return y.copy(), y
+
+    def backward(self, y, dy):
+        return (self.known.get(id(y), 0 * y) * dy,)
+
+
 def normalise_in_place(x):
     x -= x.mean()
     return x, ()
@@ -84,6 +124,8 @@ def pass_on(residuals, dy):
         ("repeatability", lambda: (r.tanh_forward, Counter().backward)),
         ("randomness", lambda: (noisy, pass_on)),
         ("purity", lambda: (seeding, pass_on)),
+        ("purity", lambda: (seeding_python, pass_on)),
+        ("randomness", lambda: (drawing_from_python, pass_on)),
     ],
 )
 def test_hidden_state_is_named(check, make, traceable):
@@ -93,6 +135,26 @@ def test_hidden_state_is_named(check, make, traceable):
     findings = r.judge(r.subject(forward, backward, x, traceable=traceable))
     assert r.fatal(findings) == {check}
     assert len([f for f in findings if f.fatal]) == 1
+
+
+@pytest.mark.parametrize("traceable", [True, False])
+def test_a_draw_that_changes_nothing_is_beartypes(traceable):
+    s = r.subject(drawing_in_vain, pass_on, np.ones((3, 2)), traceable=traceable)
+    assert not r.fatal(r.judge(s, np.ones((3, 2))))
+
+
+@pytest.mark.parametrize(
+    ("check", "make"),
+    [
+        ("layout", lambda: (lambda x: (x * 1, ()), as_if_contiguous)),
+        ("copies", lambda: (ById().forward, None)),
+    ],
+)
+def test_code_that_reads_memory_instead_of_values_is_named(check, make):
+    forward, backward = make()
+    backward = backward or forward.__self__.backward
+    s = r.subject(forward, backward, np.ones((3, 2)), traceable=False)
+    assert r.fatal(r.judge(s, np.array(r.normal(3, 2)))) == {check}
 
 
 def test_a_tracer_that_outlives_its_trace_is_named():
@@ -137,6 +199,13 @@ def test_views_among_the_residuals_become_writable_again():
         forward, lambda _, dy: (dy.T.copy(),), np.ones((2, 3)), traceable=False
     )
     assert not r.judge(s, np.ones((3, 2)))
+
+
+def test_pythons_generator_is_as_before():
+    state = random.getstate()
+    with watched_randomness() as watch:
+        watch.over(r.subject(seeding_python, pass_on)).forward(np.ones(2))
+    assert random.getstate() == state
 
 
 def test_the_global_generator_is_as_before():
