@@ -172,6 +172,7 @@ def check_network(
         (params, x, target),
         ("dparams", "dx", "dtarget"),
         frozen=(1, 2),
+        call="check_network(network, loss, {args})",
     )
     return check_subject(subject, seed=seed, dtypes=dtypes, points=points)
 
@@ -234,5 +235,12 @@ def check_gradient(
     """
     names = tuple(f"args[{i}]" for i in range(len(args)))
     name = getattr(gradient, "__name__", type(gradient).__name__)
-    subject = Subject(name, ScalarForward(f), GradientBackward(gradient), args, names)
+    subject = Subject(
+        name,
+        ScalarForward(f),
+        GradientBackward(gradient),
+        args,
+        names,
+        call="check_gradient(f, gradient, {args})",
+    )
     return check_subject(subject, seed=seed, dtypes=dtypes, points=points)

@@ -38,6 +38,7 @@ class Comparison:
         truth: V there.
         visible: The smallest relative error that this comparison can see, in the median
             entry: 64 n_j / |V_j|.
+        visible_worst: The same in the worst entry that stands out of its noise.
         exercised: Share of the entries whose truth stands out of its noise.
         scale: rms(V), finite entries only.
         blind: Number of entries that cannot be judged, because V is not finite there.
@@ -50,6 +51,7 @@ class Comparison:
     hand: float | complex
     truth: float | complex
     visible: float
+    visible_worst: float
     exercised: float
     scale: float
     blind: int
@@ -72,7 +74,7 @@ def compare(
             f"compare: hand must have truth's shape {truth.shape}, got {hand.shape}"
         )
     if truth.size == 0:
-        return Comparison(0.0, 0.0, (), 0.0, 0.0, 0.0, 1.0, 0.0, 0, True)
+        return Comparison(0.0, 0.0, (), 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0, True)
     with np.errstate(all="ignore"):
         sees = np.isfinite(truth)
         agree = hand == truth
@@ -98,6 +100,7 @@ def compare(
         hand=hand[index].item(),
         truth=truth[index].item(),
         visible=float(np.median(visible)) if live.any() else np.inf,
+        visible_worst=float(visible.max()) if live.any() else np.inf,
         exercised=float(live.mean()),
         scale=rms(size),
         blind=int((~sees & ~(agree & np.isinf(truth))).sum()),

@@ -17,6 +17,7 @@ is |e_i| + |e_k|: they cannot cancel everywhere. Dense errors show in the normal
 cotangents that follow, at three scales to catch what clips or squares dy.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,9 +49,33 @@ def coded(m: int, rng: np.random.Generator) -> list[Cotangent]:
     ]
 
 
-def normal(m: int, rng: np.random.Generator, scale: float = 1.0) -> Cotangent:
-    """Independent normal entries; no entry is 0, none is 1."""
-    return Cotangent(f"normal x {scale:g}", scale * rng.standard_normal(m))
+def normal(
+    m: int,
+    rng: np.random.Generator,
+    scale: float = 1.0,
+    unlike: Sequence[np.ndarray] = (),
+) -> Cotangent:
+    """Independent normal entries; no entry is 0, none is 1.
+
+    Args:
+        m: How many.
+        rng: Draws them.
+        scale: Their standard deviation.
+        unlike: Vectors of m entries that the cotangent must not resemble, as y or x:
+            the derivative of x / |x| along x is zero. From 16 entries on it is drawn
+            anew until no correlation exceeds 1/2.
+    """
+    for _ in range(8):
+        value = scale * rng.standard_normal(m)
+        if m < 16 or not any(abs(correlation(value, v)) > 0.5 for v in unlike):
+            break
+    return Cotangent(f"normal x {scale:g}", value)
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """The cosine of two vectors; 0 where one of them is."""
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(abs(np.vdot(a, b))) / lengths if lengths else 0.0
 
 
 def decode(responses: list[float], m: int) -> int | None:

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from reference.audit import degenerate_arguments, saturation
 from reference.compare import Comparison, rms
 from reference.cotangents import Cotangent, generator, normal
 from reference.excuses import excuse, forward_entry, points_beside
 from reference.oracle import oracle_for
 from reference.points import Point
 from reference.probe import Probe, Trial, given_trials, lift, nearby_trials
-from reference.problem import Problem, is_key
+from reference.problem import Problem, first_line, is_key
 from reference.shapes import cuts
 from reference.verdict import Verdict
 
@@ -37,8 +38,11 @@ class Findings:
     trial: Trial | None = None
     units: float = 0.0
     visible: float = np.inf
+    visible_worst: float = np.inf
     exercised: float = 0.0
     blind: int = 0
+    worst: Comparison | None = None
+    shown: dict = field(default_factory=dict)  # What the report's leaf has besides.
     rounding: dict[str, float] = field(default_factory=dict)
 
 
@@ -51,6 +55,7 @@ def judge_math(probe: Probe, given: Point, linear: bool) -> tuple[list[Findings]
     away = list(nearby_trials(probe))
     probe.scales = [typical_scale([home[-1], *away], i) for i in range(len(names))]
     judged = [(i, v) for i, v in enumerate(findings) if probe.problem.is_judged[i]]
+    notes += saturation(names, home, away) + degenerate_arguments(probe.problem)
     for i, leaf in judged:
         record(leaf, [t.comparisons[i] for t in home])
         settle(probe, leaf, i, home, notes)
@@ -126,12 +131,6 @@ def agree(probe: Probe, point: Point, cotangent: Cotangent) -> bool:
     )
 
 
-def first_line(error: Exception) -> str:
-    """Type and first line of an exception."""
-    lines = str(error).strip().splitlines() or ["no message"]
-    return f"{type(error).__name__}: {lines[0]}"
-
-
 def typical_scale(trials: list[Trial], i: int) -> float:
     """The median of rms(V)/rms(dy) over the trials in which it is not zero."""
     ratios = [t.comparisons[i].scale / rms(t.cotangent.value) for t in trials]
@@ -146,7 +145,9 @@ def undecided(leaf: Findings) -> bool:
 def record(leaf: Findings, comparisons: list[Comparison]) -> None:
     """The figures of a leaf at the given point."""
     leaf.units = max(c.units for c in comparisons)
+    leaf.worst = max(comparisons, key=lambda c: c.units)
     leaf.visible = min(c.visible for c in comparisons)
+    leaf.visible_worst = min(c.visible_worst for c in comparisons)
     leaf.exercised = max(c.exercised for c in comparisons)
     leaf.blind = max(c.blind for c in comparisons)
 

@@ -15,7 +15,9 @@ from typing import Any
 import jax
 import numpy as np
 
-SHAPE = re.compile(r"(f64|f32|bf16|f16|i32|bool)\[([\d,]*)\](?:<(\d+))?")
+from reference.problem import first_line
+
+SHAPE = re.compile(r"(f64|f32|bf16|f16|i32|bool)\[([\d,]*)\](?:<([1-9]\d*))?")
 DTYPES = {"f64": "float64", "f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 
@@ -62,9 +64,8 @@ def namespace(place: str) -> dict[str, Any]:
     except ModuleNotFoundError as error:
         raise LoadError(f"check: {place} must import, but {error}") from error
     except (Exception, SystemExit) as error:
-        first = (str(error).strip().splitlines() or [""])[0]
         raise LoadError(
-            f"check: {place} must run, but it raises {type(error).__name__}: {first}"
+            f"check: {place} must run, but it raises {first_line(error)}"
         ) from error
 
 
@@ -92,7 +93,7 @@ def arguments(spec: str, seed: int) -> tuple:
         except Exception as error:
             raise LoadError(
                 f"check: {spec} must return the arguments, but it raises "
-                f"{type(error).__name__}: {error}"
+                f"{first_line(error)}"
             ) from error
         return made if isinstance(made, tuple) else (made,)
     rng = np.random.default_rng([0x9D2C5680, seed])

@@ -9,7 +9,7 @@ from reference.compare import Comparison, compare, rms, steady
 from reference.cotangents import Cotangent, coded, decode, generator, normal
 from reference.oracle import Oracle, lifted
 from reference.points import Point, kind_of, nearby_points
-from reference.problem import Problem
+from reference.problem import ContractError, Problem, first_line
 from reference.replay import UNIT
 
 REPEATS = 4
@@ -34,6 +34,7 @@ class Probe:
     seed: int
     scales: list[float] = field(default_factory=list)  # rms(V)/rms(dy), in the median.
     points: int = 24
+    refusals: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -101,8 +102,16 @@ def given_trials(probe: Probe, given: Point, linear: bool) -> Iterator[Trial]:
     _, _, noise = probe.arrays(given, codes[0], noisy=True)
     for cotangent in codes:
         yield probe.trial(given, cotangent, noise)
+    unlike = lookalikes(probe, given)
     for scale in (1.0, 2.0**33, 2.0**-33) if linear else (1.0,):
-        yield probe.trial(given, normal(probe.size, rng, scale))
+        yield probe.trial(given, normal(probe.size, rng, scale, unlike))
+
+
+def lookalikes(probe: Probe, given: Point) -> list[np.ndarray]:
+    """y, and the arguments of its size, as vectors."""
+    y = [v.ravel() for v in probe.output(given)]
+    found = [np.concatenate(y), *(v.ravel() for v in given.live)]
+    return [v for v in found if v.size == probe.size and np.isfinite(v).all()]
 
 
 def nearby_trials(probe: Probe) -> Iterator[Trial]:
@@ -122,8 +131,16 @@ def nearby_trials(probe: Probe) -> Iterator[Trial]:
             return
         cotangent = normal(probe.size, rng)
         inside = inside_domain(probe, point)
-        if inside is not None:
-            yield probe.trial(inside, cotangent)
+        if inside is None:
+            continue
+        try:
+            trial = probe.trial(inside, cotangent)
+        except Exception as refusal:  # Callbacks and code that is not traced may raise.
+            why = str(refusal) if isinstance(refusal, ContractError) else ""
+            why = why or f"backward raises {first_line(refusal)}"
+            probe.refusals.setdefault(why, []).append(inside.kind)
+            continue
+        yield trial
 
 
 def inside_domain(probe: Probe, point: Point) -> Point | None:
@@ -147,8 +164,11 @@ def inside_domain(probe: Probe, point: Point) -> Point | None:
 
 
 def is_finite(probe: Probe, point: Point) -> bool:
-    """Whether every float of the forward's output is."""
-    return all(np.isfinite(v).all() for v in probe.output(point))
+    """Whether every float of the forward's output is; False where it raises."""
+    try:
+        return all(np.isfinite(v).all() for v in probe.output(point))
+    except Exception:  # A callback's refusal: it ends the domain as NaN does.
+        return False
 
 
 def on_the_way(given: list[np.ndarray], point: Point, t: float) -> Point:

@@ -32,19 +32,27 @@ def reproducer(probe: Probe, trial: Trial, i: int) -> str:
     if problem is None or not differs(problem, i, probe.seed):
         return ""
     problem = rounded(smaller(problem, i, probe.seed), i, probe.seed)
+    return written(problem, probe.seed)
+
+
+def as_it_is(problem: Problem, point: Point, seed: int) -> str:
+    """The same without making it smaller, for a forward that only differences judge."""
+    moved = moved_to(problem, point)
+    return "" if moved is None else written(moved, seed)
+
+
+def written(problem: Problem, seed: int) -> str:
+    """Python that runs the check at these arguments; empty where they are many."""
     if sum(np.size(v) for v in problem.leaves if not is_key(v)) > SHOWN:
         return ""
-    return "\n".join(
-        [
-            "from numpy import array, bool_, float16, float32, float64, int32, int64",
-            "from jax.numpy import bfloat16",
-            *(
-                f"{name} = {text(arg)}"
-                for name, arg in zip(variables(problem), problem.subject.args)
-            ),
-            call(problem),
-        ]
-    )
+    lines = [
+        "from numpy import array, bool_, float16, float32, float64, int32, int64",
+        "from jax.numpy import bfloat16",
+        f"from reference import {problem.subject.call.partition('(')[0]}",
+    ]
+    for name, arg in zip(variables(problem), problem.subject.args):
+        lines.append(f"{name} = {text(arg)}")
+    return "\n".join([*lines, call(problem, seed)])
 
 
 def moved_to(problem: Problem, point: Point) -> Problem | None:
@@ -106,19 +114,14 @@ def one_decimal(v: np.ndarray) -> np.ndarray:
 def variables(problem: Problem) -> list[str]:
     """Python names for the arguments."""
     names = problem.subject.names
-    return [n[1:] if n.startswith("d") else f"arg_{k}" for k, n in enumerate(names)]
+    return [n[1:] if n.startswith("d") else f"arg_{n[5:-1]}" for n in names]
 
 
-def call(problem: Problem) -> str:
+def call(problem: Problem, seed: int) -> str:
     """The line that runs the check again."""
     names = variables(problem)
-    if names == ["params", "x"]:
-        return "print(check_rule(rule, x, params=params))"
-    if names == ["prediction", "target"]:
-        return "print(check_loss(loss, prediction, target))"
-    if names == ["params", "x", "target"]:
-        return "print(check_network(network, loss, params, x, target))"
-    return f"print(check_vjp(forward, backward, {', '.join(names)}))"
+    made = problem.subject.call.format(*names, args=", ".join(names))
+    return f"print({made[:-1]}, seed={seed}))" if seed else f"print({made})"
 
 
 def text(tree) -> str:

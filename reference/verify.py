@@ -11,7 +11,11 @@ JAX's configuration is as before afterwards, also where something raises.
 """
 
 import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -22,16 +26,18 @@ from reference.circular import judge_circular
 from reference.contract import Finding, behaviour_findings, structure_findings
 from reference.cotangents import generator, normal
 from reference.judge import Findings, judge_math, judge_shapes
-from reference.oracle import Oracle, exact_arithmetic, oracle_for
+from reference.oracle import PASSES, Oracle, exact_arithmetic, oracle_for
 from reference.points import Point
 from reference.probe import Probe
-from reference.problem import ContractError, Problem, flatten
+from reference.problem import ContractError, Problem, first_line, flatten
+from reference.replay import in_library
 from reference.report import Leaf, Report
 from reference.rounding import judge_rounding
-from reference.shrink import reproducer
+from reference.second_order import second_order_notes
+from reference.shrink import as_it_is, reproducer
 from reference.subject import Subject
 from reference.verdict import Verdict
-from reference.witnesses import leaf_with_witnesses
+from reference.witnesses import leaf_with_witnesses, plain_leaf
 
 POINTS = 24  # More than there are moves: all of them.
 COLUMNS = 4096  # Entries of the arguments up to which forward mode makes a truth.
@@ -56,11 +62,29 @@ def check_subject(
         return Report(
             subject.name, leaves, broken=sentences(found), seed=seed, given=subject
         )
+    before = Counter(PASSES)
     try:
         report = judge(subject, seed, dtypes, points)
     except ContractError as error:
         report = Report(subject.name, {}, broken=(str(error),), seed=seed)
-    return replace(report, seconds=time.perf_counter() - start, given=subject)
+    except Exception as error:  # The user sees a sentence, never JAX's own frames.
+        report = Report(subject.name, {}, broken=(stopped(error),), seed=seed)
+    return replace(
+        report,
+        seconds=time.perf_counter() - start,
+        given=subject,
+        hand_passes=PASSES["hand"] - before["hand"],
+        reference_passes=PASSES["truth"] - before["truth"],
+        forward_passes=PASSES["forward"] - before["forward"],
+    )
+
+
+def stopped(error: Exception) -> str:
+    """What stopped a check, and where."""
+    frames = traceback.extract_tb(error.__traceback__)
+    users = [f for f in frames if not in_library(f.filename)] or frames
+    place = f"{Path(users[-1].filename).name}:{users[-1].lineno}"
+    return f"the check stops at {place}: {first_line(error)}"
 
 
 def judge(subject: Subject, seed: int, dtypes: tuple | None, points: int) -> Report:
@@ -73,7 +97,6 @@ def judge(subject: Subject, seed: int, dtypes: tuple | None, points: int) -> Rep
         problem, oracle = differentiable(problem)
         if oracle is None:
             return judge_by_differences(problem, seed)
-        before = dict(oracle.passes)
         probe = Probe(problem, oracle, seed, points=points)
         given = Point("given", problem.live, problem.rest)
         refuse_nonfinite(probe.output(given))
@@ -82,6 +105,7 @@ def judge(subject: Subject, seed: int, dtypes: tuple | None, points: int) -> Rep
             notes.append("judged by forward mode: the forward has no reverse mode")
         judge_circular(probe, given, findings, notes)
         judge_shapes(probe, findings, notes)
+        notes += second_order_notes(probe, given, findings)
     # NaN and inf break every clause of the contract, and are a verdict already.
     finite = all(np.isfinite(f.units) for f in findings)
     contract = behaviour(probe) if finite else []
@@ -95,8 +119,8 @@ def judge(subject: Subject, seed: int, dtypes: tuple | None, points: int) -> Rep
         ]
         code = reproduce(probe, findings)
     notes += [f"precision leak: {leak}" for leak in oracle.leaks]
-    counts = {k: oracle.passes[k] - before[k] for k in before}
-    report = assemble(subject, seed, leaves, contract, notes, counts)
+    notes += [f"{why}, with {', '.join(at)}" for why, at in probe.refusals.items()]
+    report = assemble(subject, seed, leaves, contract, notes)
     return replace(report, reproduce=code)
 
 
@@ -112,14 +136,17 @@ def judge_by_differences(problem: Problem, seed: int) -> Report:
     """Step 2 and 4 for a forward that JAX cannot differentiate."""
     findings, notes = judge_black_box(problem, seed)
     shape = problem.shape
-    subject = replace(problem.subject, traceable=False)
+    subject = replace(problem.subject, traceable=problem.is_jax)
     flat = normal(shape.output_size, generator(seed, 10)).value
     contract = behaviour_findings(
         subject, shape.cotangent(shape.narrow(shape.split(flat)))
     )
     blame_nonlinear(problem, findings, contract)
     leaves = [plain_leaf(n, f) for n, f in judged(problem, findings)]
-    return assemble(subject, seed, leaves, contract, notes)
+    report = assemble(subject, seed, leaves, contract, notes)
+    wrong = [f.trial.point for f in findings if f.trial is not None]
+    code = as_it_is(problem, wrong[0], seed) if wrong else ""
+    return replace(report, reproduce=code)
 
 
 def output_of(subject: Subject) -> Any:
@@ -127,8 +154,8 @@ def output_of(subject: Subject) -> Any:
     try:
         return jax.eval_shape(subject.forward, *subject.args)[0]
     except Exception:  # What cannot be traced is called.
-        y = jax.tree.map(np.asarray, subject.forward(*subject.args)[0])
-        refuse_nonfinite(jax.tree.leaves(y))
+        y = subject.forward(*subject.args)[0]
+        refuse_nonfinite([np.asarray(v) for v in jax.tree.leaves(y)])
         return y
 
 
@@ -144,19 +171,33 @@ def refuse_nonfinite(leaves: list[np.ndarray]) -> None:
 
 def differentiable(problem: Problem) -> tuple[Problem, Oracle | None]:
     """The problem and its oracle; None where JAX cannot differentiate the forward."""
-    is_complex = any(np.iscomplexobj(v) for v in problem.live)
-    few = sum(v.size for v in problem.live) <= COLUMNS and not is_complex
-    for by_columns in (False, True) if few else (False,):
-        candidate = replace(problem, by_columns=by_columns)
+    for candidate in candidates(problem):
         try:
             oracle = oracle_for(candidate.functions)
             oracle.is_dead  # noqa: B018  Tracing the pullback tells.
+            if problem.subject.opened is not None:  # And running it, where it leaks.
+                given = Point("given", problem.live, problem.rest)
+                Probe(candidate, oracle, 0).output(given)
         except ContractError:
             raise
         except Exception:  # NumPy, callbacks, loops: whatever stops the trace.
             continue
         return candidate, oracle
     return problem, None
+
+
+def candidates(problem: Problem) -> Iterator[Problem]:
+    """The problem, with its primal opened; by reverse mode, by forward mode."""
+    is_complex = any(np.iscomplexobj(v) for v in problem.live)
+    few = sum(v.size for v in problem.live) <= COLUMNS and not is_complex
+    subject = problem.subject
+    for by_columns in (False, True) if few else (False,):
+        for primal in dict.fromkeys((subject.primal, subject.opened or subject.primal)):
+            yield replace(
+                problem,
+                subject=replace(subject, primal=primal),
+                by_columns=by_columns,
+            )
 
 
 def behaviour(probe: Probe) -> list[Finding]:
@@ -181,31 +222,15 @@ def judged(problem: Problem, findings: list[Findings]) -> list[tuple[str, Findin
     return [(name, leaf) for name, leaf, is_judged in triples if is_judged]
 
 
-def plain_leaf(name: str, leaf: Findings) -> Leaf:
-    """A leaf of the report without entries of its own."""
-    return Leaf(
-        name,
-        leaf.verdict,
-        leaf.sentence,
-        units=leaf.units,
-        visible=leaf.visible,
-        exercised=leaf.exercised,
-        rounding=leaf.rounding,
-    )
-
-
-def assemble(subject, seed, leaves, contract, notes, counts=None) -> Report:
+def assemble(subject, seed, leaves, contract, notes) -> Report:
     """The report."""
     broken = sentences([f for f in contract if not f.nonlinear])
     remarks = [f"{f.check}: {f.sentence}" for f in contract if not f.fatal]
-    counts = counts or {"hand": 0, "truth": 0}
     return Report(
         subject.name,
         {leaf.name: leaf for leaf in leaves},
         broken=broken,
         notes=tuple(dict.fromkeys([*notes, *remarks])),
-        hand_passes=counts["hand"],
-        reference_passes=counts["truth"],
         seed=seed,
     )
 

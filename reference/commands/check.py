@@ -1,5 +1,6 @@
 """`purefw check`: a verdict on a backward pass in the user's own file."""
 
+import inspect
 import sys
 from dataclasses import replace
 from typing import Annotated, Any
@@ -7,13 +8,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from purefw.rule import Rule
-from reference.check import check_custom_vjp, check_rule, check_vjp
+from purefw.rule import Loss, Rule
+from reference.check import check_custom_vjp, check_loss, check_rule, check_vjp
 from reference.diagnosis.diagnose import diagnose
 from reference.load import LoadError, arguments, load
 from reference.report import Report
 from reference.verdict import Verdict
 
+OPTIONAL = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 EXIT = {Verdict.RIGHT: 0, Verdict.KINK: 0, Verdict.WRONG: 1, Verdict.IMPRECISE: 1}
 
 
@@ -22,14 +24,15 @@ def check(
         str,
         typer.Argument(
             metavar="FILE.py:NAME|MODULE:NAME",
-            help="A Rule, a (forward, backward) pair, or a custom_vjp function.",
+            help="A Rule, a Loss, a (forward, backward) pair, or a function that "
+            "carries a custom derivative.",
         ),
     ],
     args: Annotated[
         str,
         typer.Option(
             help="FILE.py:FUNCTION that returns the arguments, or shapes: "
-            "'f32[5,7] i32[5]<3'. For a Rule: its x."
+            "'f32[5,7] i32[5]<3'. For a Rule: its x; for a Loss: prediction and target."
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -60,6 +63,14 @@ def explained(report: Report) -> Report:
 
 def judge(subject: Any, args: tuple, seed: int) -> Report:
     """The entrance that fits what was named."""
+    subject = made(subject)
+    if isinstance(subject, Loss):
+        if len(args) != 2:
+            raise LoadError(
+                "check: --args must give prediction and target for a Loss, "
+                f"got {len(args)}"
+            )
+        return check_loss(subject, *args, seed=seed)
     if isinstance(subject, Rule):
         if len(args) != 1:
             raise LoadError(
@@ -71,6 +82,17 @@ def judge(subject: Any, args: tuple, seed: int) -> Report:
     if callable(subject):
         return check_custom_vjp(subject, *args, seed=seed)
     raise LoadError(
-        "check: NAME must be a Rule, a pair (forward, backward) or a function, "
+        "check: NAME must be a Rule, a Loss, a pair (forward, backward) or a function, "
         f"got {type(subject).__name__}"
     )
+
+
+def made(subject: Any) -> Any:
+    """The Rule or Loss that a constructor without required arguments makes."""
+    if not inspect.isfunction(subject):
+        return subject
+    needed = inspect.signature(subject).parameters.values()
+    if any(p.default is p.empty and p.kind not in OPTIONAL for p in needed):
+        return subject
+    found = subject()
+    return found if isinstance(found, (Rule, Loss)) else subject

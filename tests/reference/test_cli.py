@@ -1,5 +1,6 @@
 """The command `purefw`: what it prints, its exit codes, its one-sentence errors."""
 
+import json
 import re
 import sys
 
@@ -231,3 +232,150 @@ def test_a_broken_contract_has_a_line_of_its_own():
 def test_help_lists_both_commands(purefw):
     code, out, _ = purefw("--help")
     assert code == 0 and "verify" in out and "train" in out
+
+
+USER_FILE = """
+import jax, jax.numpy as jnp, numpy as np
+
+def forward(x, w):
+    return jnp.tanh(x @ w), (x, w)
+
+def backward(residuals, dy):
+    x, w = residuals
+    da = (1 - jnp.tanh(x @ w) ** 2) * dy
+    return da @ w.T, x.T @ da
+
+def forgetful(residuals, dy):
+    return dy @ residuals[1].T, residuals[0].T @ dy
+
+def blind(x):
+    return jnp.maximum(-jnp.abs(x), 0), x
+
+def refuses(x, w):
+    if x.dtype == jnp.float64:
+        raise TypeError("float32 alone")
+    return forward(x, w)
+
+pair, wrong = (forward, backward), (forward, forgetful)
+half = (lambda x, w: x @ w, backward)
+one = (forward, lambda residuals, dy: (dy,))
+untested = (blind, lambda x, dy: (0 * dy,))
+single = (refuses, backward)
+infinite = (lambda x, w: (x @ w / 0, (x, w)), backward)
+tree = (lambda x, w: ({"y": x @ w}, (x, w)), backward)
+
+@jax.custom_vjp
+def sine(x):
+    return jnp.sin(x)
+
+sine.defvjp(lambda x: (jnp.sin(x), x), lambda x, dy: (jnp.cos(x) * dy,))
+
+number = 3
+
+def args():
+    return np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3), np.ones((3, 2), "f")
+
+def with_text():
+    return args()[0], "same"
+
+def with_none():
+    return args()[0], None
+
+def whole():
+    return tuple(v.astype(np.int32) for v in args())
+
+def raising():
+    raise RuntimeError("no data\\nand more")
+"""
+
+
+@pytest.fixture
+def check(purefw, tmp_path, monkeypatch):
+    """Run `purefw check` beside the user's files."""
+    (tmp_path / "mine.py").write_text(USER_FILE)
+    (tmp_path / "raises.py").write_text("raise ValueError('boom\\nand more')")
+    (tmp_path / "no_python.py").write_text("def f(:")
+    (tmp_path / "imports.py").write_text("import no_such_module")
+    (tmp_path / "leaves.py").write_text("import sys; sys.exit(3)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda name, *options: purefw("check", name, *options)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "code", "said"),
+    [
+        ("mine.py:pair", "f32[5,3] f32[3,2]", 0, "RIGHT"),
+        ("mine.py:pair", "mine.py:args", 0, "RIGHT"),
+        ("mine.py:wrong", "mine.py:args", 1, "is not the derivative of the forward"),
+        ("mine.py:sine", "f32[3]", 0, "RIGHT"),
+        ("mine.py:untested", "f32[3]", 2, "UNTESTED"),
+        ("jax.nn:relu", "f32[3]", 0, "RIGHT"),
+        ("purefw.layers.tanh:tanh", "f32[2,3]", 0, "RIGHT"),
+        ("purefw.losses.squared_error:squared_error", "f32[2] f32[2]", 0, "RIGHT"),
+        ("mine.py:half", "mine.py:args", 2, "forward must return the pair"),
+        ("mine.py:one", "mine.py:args", 2, "must return the tuple .args.0., args.1.."),
+        ("mine.py:single", "mine.py:args", 2, "must run in float64.*float32 alone"),
+        (
+            "mine.py:infinite",
+            "mine.py:args",
+            2,
+            "must return finite .* got -inf",
+        ),
+        ("mine.py:tree", "mine.py:args", 2, "backward raises TypeError"),
+        ("mine.py:pair", "mine.py:with_text", 2, "args.1. must be an array .* got str"),
+        (
+            "mine.py:pair",
+            "mine.py:with_none",
+            2,
+            "args.1. must be an array .* got None",
+        ),
+        ("mine.py:pair", "mine.py:whole", 2, "no argument has a float leaf"),
+        ("mine.py:pair", "f32[5,0] f32[0,2]", 2, "every float argument is empty"),
+        ("mine.py:pair", "f32[0,3] f32[3,2]", 2, "forward's y is empty"),
+        ("mine.py:pair", "f32[5,3]", 2, "forward raises TypeError"),
+        ("mine.py:pair", "f32[5,3] f32[4,2]", 2, "forward raises TypeError"),
+    ],
+)
+def test_check_says_and_exits_by_what_it_found(check, name, args, code, said):
+    found, out, err = check(name, "--args", args)
+    assert found == code, out + err
+    assert re.search(said, out), out
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "said"),
+    [
+        ("mine.py:nobody", "f32[3]", "mine.py must define nobody, it does not"),
+        ("nowhere.py:pair", "f32[3]", "FILE must exist, got nowhere.py"),
+        ("no_such_module:f", "f32[3]", "No module named 'no_such_module'"),
+        ("pair", "f32[3]", "NAME must be FILE.py:NAME or MODULE:NAME, got pair"),
+        ("raises.py:f", "f32[3]", "raises.py must run, but it raises ValueError: boom"),
+        ("no_python.py:f", "f32[3]", "must run, but it raises SyntaxError"),
+        ("imports.py:f", "f32[3]", "imports.py must import, but No module named"),
+        ("leaves.py:f", "f32[3]", "must run, but it raises SystemExit: 3"),
+        ("mine.py:number", "f32[3]", "NAME must be a Rule, .* got int"),
+        ("mine.py:pair", "mine.py:raising", "but it raises RuntimeError: no data"),
+        ("mine.py:pair", "mine.py:nobody", "mine.py must define nobody"),
+        ("mine.py:pair", "q8[3]", "--args must be FILE.py:FUNCTION or .* got q8.3."),
+        ("mine.py:pair", "i32[3]<0", "--args must be .* got i32.3.<0"),
+        ("purefw.layers.tanh:tanh", "f32[3] f32[3]", "must give one x for a Rule, got"),
+        (
+            "purefw.losses.squared_error:squared_error",
+            "f32[3]",
+            "must give prediction and target for a Loss, got 1",
+        ),
+    ],
+)
+def test_what_cannot_be_loaded_is_one_sentence(check, name, args, said):
+    code, out, err = check(name, "--args", args)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert re.search(said, err), err
+
+
+def test_check_prints_json(check):
+    code, out, _ = check("mine.py:wrong", "--args", "mine.py:args", "--json")
+    body = json.loads(out)
+    assert (code, body["verdict"]) == (1, "WRONG")
+    assert body["leaves"]["args[0]"]["taylor"]["relative_error"] != 0

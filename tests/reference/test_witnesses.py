@@ -32,9 +32,10 @@ def test_the_remainder_says_by_how_much_the_hand_is_too_large(error):
         return (dy * jnp.exp(x) * (1 + error),)
 
     report = check_vjp(lambda x: (jnp.exp(x), x), backward, np.array([0.3, -1.2]))
-    found, bar = report.leaves["args[0]"].taylor
+    remainder = report.leaves["args[0]"].taylor
+    found, bar = remainder.relative_error, remainder.uncertainty
     assert abs(found - error) <= 8 * bar + 1e-12 < 1e-8  # The claim's own rounding.
-    assert f"Taylor's remainder {error:+.3g}" in str(report)
+    assert f"Taylor's remainder: {error:+.3g}" in str(report)
 
 
 def halvings(x, each):
