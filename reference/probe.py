@@ -104,7 +104,11 @@ def given_trials(probe: Probe, given: Point, linear: bool) -> Iterator[Trial]:
         yield probe.trial(given, cotangent, noise)
     unlike = lookalikes(probe, given)
     for scale in (1.0, 2.0**33, 2.0**-33) if linear else (1.0,):
-        yield probe.trial(given, normal(probe.size, rng, scale, unlike))
+        cotangent = normal(probe.size, rng, scale, unlike)
+        trial = probe.trial(given, cotangent, [scale * s for s in noise])
+        if not all(c.passes for c in trial.comparisons):
+            trial = probe.trial(given, cotangent)  # With a noise of its own.
+        yield trial
 
 
 def lookalikes(probe: Probe, given: Point) -> list[np.ndarray]:
