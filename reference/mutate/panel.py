@@ -70,15 +70,14 @@ def examine(name: str) -> Row:
     """All mutants of an entry before every check."""
     start = time.process_time()
     made, situations = entry_of(name)
-    typical, *others = situations
+    given, *others = [drawn(name, situation) for situation in situations]
     with exact_arithmetic():
-        found = survey(made, drawn(name, typical))
-        where = at_points(found, name, typical) | hard(found, name, others)
+        found = survey(made, given)
+        where = at_points(found, given) | hard(found, others)
         coarse = {k for k in where if mistake(found, k) == "C12"}
         quick = quickly_killed(
             found.schema, found.probe, found.trials, sorted(where.keys() - coarse)
         )
-    given = drawn(name, typical)
     slow = {k: full(found, k, [where[k], given]) for k in where.keys() - quick}
     conventions = {k for k, v in slow.items() if v is Verdict.KINK}
     survivors = {k for k, v in slow.items() if v is Verdict.RIGHT}
@@ -124,22 +123,21 @@ def drawn(name: str, situation: str) -> Subject:
     return rule_subject(entry.rule, params, x, key)
 
 
-def at_points(found: Survey, name: str, situation: str) -> dict[int, Subject]:
+def at_points(found: Survey, given: Subject) -> dict[int, Subject]:
     """The entry where each mutant was seen to differ, at the shapes of an input."""
-    given, merge = drawn(name, situation), found.probe.problem.shape.merge
+    merge = found.probe.problem.shape.merge
     return {
         k: replace(given, args=merge(point.live, point.rest))
         for k, point in found.different.items()
     }
 
 
-def hard(found: Survey, name: str, situations: list[str]) -> dict[int, Subject]:
+def hard(found: Survey, others: list[Subject]) -> dict[int, Subject]:
     """Mutants that are equal at the typical input's shapes and differ at another."""
     differs: dict[int, Subject] = {}
-    for situation in situations:
+    for subject in others:
         count = range(len(found.schema.mutations))
         same = [k for k in count if k not in found.different and k not in differs]
-        subject = drawn(name, situation)
         problem = flatten(subject, output_of(subject))
         differs |= dict.fromkeys(elsewhere(found.schema, same, problem), subject)
     return differs
