@@ -16,7 +16,7 @@ from tests.test_rounding import usual_session
 PROMISED = {
     "gelu": (0.5, 0.04),
     "mish": (0.5, 0.07),
-    "softmax": (0.6, 0.04),
+    "softmax": (0.95, 0.07),
     "softmax_cross_entropy": (0.95, 0.04),
     "linear_cross_entropy": (1.0, 0.12),
     "max_pool": (0.4, 0.05),

@@ -57,9 +57,7 @@ from jaxtyping import Array, Bool, Float, Integer
 from purefw.losses.reduction import (
     Reduction,
     check_reduction,
-    log_softmax,
     reduce,
-    row_statistics,
     spread,
 )
 from purefw.rule import Loss
@@ -131,9 +129,7 @@ def forward(
     """Equations (1) to (6)."""
     target = CTCTarget(*target)
     _check(logits, target, blank)
-    rows = row_statistics(logits)
-    logp = log_softmax(logits, rows).astype(logits.dtype)  # (1)
-    lse = rows.lse[..., 0].astype(logits.dtype)  # (1)
+    logp, lse = _log_softmax(logits)  # (1)
     lattice = _lattice(target, logits.shape[1], blank)
     m = jnp.max(logits, axis=2)
     emission = _emission(logits - m[:, :, None], lattice.classes)
@@ -282,5 +278,22 @@ def _peak(v: Float[Array, "*b s"]) -> Float[Array, "*b 1"]:
 def _log_sum(v: Float[Array, "m *s"]) -> Float[Array, "*s"]:
     """log Σ exp over the first axis; -inf where all are -inf."""
     some = jnp.max(v, axis=0) > -jnp.inf
-    rows = row_statistics(jnp.moveaxis(jnp.where(some[None], v, 0), 0, -1))
-    return jnp.where(some, rows.lse[..., 0].astype(v.dtype), -jnp.inf)
+    _, lse = _log_softmax(jnp.moveaxis(jnp.where(some[None], v, 0), 0, -1))
+    return jnp.where(some, lse, -jnp.inf)
+
+
+def _log_softmax(
+    z: Float[Array, "*b k"],
+) -> tuple[Float[Array, "*b k"], Float[Array, "*b"]]:
+    """The logarithm of the softmax and of the sum of exponentials.
+
+    The largest entry's 1 stays the 1 of log1p, so that it hides no small summand; at
+    its place the result is exactly 0 less the tail, or NaN.
+    """
+    a = jnp.argmax(z, axis=-1, keepdims=True)
+    place = lax.broadcasted_iota(a.dtype, z.shape, z.ndim - 1)
+    centred = jnp.where(place == a, 0 * z, z - jnp.take_along_axis(z, a, axis=-1))
+    others = jnp.where(place == a, 0, jnp.exp(centred))
+    tail = jnp.log1p(jnp.sum(others, axis=-1, keepdims=True))
+    lse = jnp.take_along_axis(z, a, axis=-1) + tail
+    return centred - tail, lse[..., 0]

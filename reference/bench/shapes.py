@@ -84,13 +84,16 @@ relu tanh sigmoid leaky_relu prelu elu selu celu gelu gelu_tanh silu mish softpl
 softsign log_sigmoid hard_tanh hard_sigmoid relu6 hard_swish squared_relu
 """.split()
 GATED = ("glu", "swiglu", "geglu")
-ROWWISE = ("softmax", "log_softmax", "logsumexp")
+ROWWISE = ("log_softmax", "logsumexp")
 
 ACTIVATIONS = {
     **{name: registered(name, normal(*ROWS)) for name in ENTRYWISE},
     "prelu_of_each": rule_case(prelu(1024), normal(*ROWS), FORMS["prelu_of_each"]),
     **{name: registered(name, normal(4096, 2048)) for name in GATED},
     **{name: registered(name, normal(*ROWS)) for name in ROWWISE},
+    "softmax": rule_case(
+        RULES["softmax"].rule, normal(*ROWS), lambda params, x: jax.nn.softmax(x)
+    ),
     "sparsemax": registered("sparsemax", normal(1024, 256)),
 }
 
