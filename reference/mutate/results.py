@@ -78,6 +78,8 @@ def summary(rows: list[Row]) -> str:
         killed, mutants = total(rows, check)
         if killed is not None:
             lines.append(f"| {name} | {cell(killed, mutants)} | {mutants} |")
+    known = len(RULES) + len(LOSSES)
+    lines += ["", f"Measured on {len(rows)} of the registry's {known} entries."]
     return "\n".join(lines)
 
 
