@@ -46,7 +46,7 @@ def test_the_diagnosis_example_names_the_missing_path(capsys, tmp_path):
     ):
         exec(compile(script.read_text(), str(script), "exec"), {})
     said = capsys.readouterr().out
-    assert "path through `p = e / e.sum(-1, keepdims=True)` (example.py:6" in said
+    assert "path through `p = e / e.sum(-1, keepdims=True)` (example.py:7" in said
     assert "is missing" in said
 
 
