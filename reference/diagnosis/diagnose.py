@@ -23,7 +23,7 @@ from reference.diagnosis.nonfinite import nonfinite
 from reference.diagnosis.paths import forward_paths, named_terms, zero_terms
 from reference.diagnosis.precision import precision_causes
 from reference.diagnosis.products import products
-from reference.diagnosis.relation import relations
+from reference.diagnosis.relation import proportions, relations
 from reference.diagnosis.residuals import residuals
 from reference.diagnosis.scene import LIMIT, Stage
 from reference.diagnosis.state import other_call
@@ -40,6 +40,7 @@ FAMILIES: tuple[Callable[[Stage, int], Iterator[Hypothesis]], ...] = (
     relations,
     cotangents,
     named_terms,
+    proportions,
     other_call,
     residuals,
     forward_paths,

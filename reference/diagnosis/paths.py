@@ -107,8 +107,15 @@ class Paths:
         home = stage.home
         primal = stage.reading(stage.problem.functions.primal)
         self.closed = jax.make_jaxpr(primal)(home.live, home.rest)
-        self.edges = list(edges_of(self.closed))
-        self.index = {e.place: k for k, e in enumerate(self.edges)}
+        self.edges: list[Edge] = []
+        self.index: dict[tuple, int] = {}
+        first: dict[tuple, int] = {}  # x * x uses x once: both operands are one edge.
+        for edge in edges_of(self.closed):
+            key = edge.place[0], edge.variable
+            if key not in first:
+                first[key] = len(self.edges)
+                self.edges.append(edge)
+            self.index[edge.place] = first[key]
         self.skips = [
             e for e in self.edges if e.primitive in SKIPPED and e.place[1] == 0
         ]

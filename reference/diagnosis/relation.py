@@ -39,6 +39,10 @@ def relations(stage: Stage, i: int) -> Iterator[Hypothesis]:
     yield from rows(stage, i)
     yield from masks(stage, i)
     yield from symmetric(stage, i)
+
+
+def proportions(stage: Stage, i: int) -> Iterator[Hypothesis]:
+    """What a sum or an array makes of the truth; much of it has a better name."""
     yield from summed(stage, i)
     yield from factors(stage, i)
 

@@ -64,7 +64,10 @@ def subject_of(m: Mistake) -> Subject:
 def scored(m: Mistake) -> Scored:
     """Check and diagnose."""
     with defaults():
-        report = judged(subject_of(m))
+        subject = subject_of(m)
+        # Only the whole check tells imprecise from wrong.
+        is_rounding = "C12" in m.classes
+        report = check_subject(subject, points=4) if is_rounding else judged(subject)
         start = time.process_time()
         found = diagnose(report)
         return Scored(m, found, time.process_time() - start)
