@@ -15,6 +15,7 @@ import numpy as np
 from reference.diagnosis.hypothesis import Hypothesis
 from reference.diagnosis.relation import near
 from reference.diagnosis.scene import Scene, Stage
+from reference.problem import Values
 
 Change = tuple[str, str, str, Callable[[list[np.ndarray]], list[np.ndarray]]]
 
@@ -180,7 +181,7 @@ def along_axes(k: int, name: str, d: np.ndarray) -> Iterator[Change]:
             )
 
 
-def kept(v: np.ndarray, axis: int, part: slice) -> np.ndarray:
+def kept(v: Values, axis: int, part: slice) -> np.ndarray:
     """v in a slice of one axis, 0 elsewhere."""
     found = np.zeros_like(v)
     index = tuple(part if k == axis else slice(None) for k in range(v.ndim))
@@ -188,7 +189,7 @@ def kept(v: np.ndarray, axis: int, part: slice) -> np.ndarray:
     return found
 
 
-def shifted(v: np.ndarray, axis: int, by: int) -> np.ndarray:
+def shifted(v: Values, axis: int, by: int) -> np.ndarray:
     """v shifted along an axis, zeros coming in."""
     moved = np.roll(v, by, axis)
     outside = slice(0, by) if by > 0 else slice(by, None)

@@ -33,6 +33,7 @@ from reference.diagnosis.hypothesis import Hypothesis, OtherProgram
 from reference.diagnosis.relation import near
 from reference.diagnosis.scene import Scene, Stage
 from reference.mutate.edits import walk
+from reference.problem import Values
 from reference.replay import Change, Replay
 
 MOST = 400  # Edges beyond which the program is not made.
@@ -338,7 +339,7 @@ def distinct(stage: Stage, paths: Paths, i: int) -> list[Path]:
     return found
 
 
-def top(v: np.ndarray) -> float:
+def top(v: Values) -> float:
     """The largest absolute entry."""
     return float(np.abs(v).max(initial=0))
 
@@ -357,7 +358,7 @@ def forward_paths(stage: Stage, i: int) -> Iterator[Hypothesis]:
     yield from several(stage, paths, found, i)
 
 
-def weight(error: np.ndarray, p: np.ndarray) -> float | None:
+def weight(error: Values, p: Values) -> float | None:
     """w of (3), None where the error is no multiple of P."""
     w = float(np.real(np.vdot(p, error) / np.vdot(p, p)))
     return 1 + w if near(error, w * p) else None

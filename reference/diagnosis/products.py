@@ -66,7 +66,7 @@ def summands(scene: Scene, shape: tuple[int, ...]) -> Iterator[tuple[str, np.nda
         for b, v in known.items():
             for fitted in ways(v, dy.shape):
                 text = name if b == "1" else f"{name} {b}"
-                for inner, value in reduced(text, dy * fitted(v), shape):
+                for inner, value in reduced(text, np.asarray(dy * fitted(v)), shape):
                     for a, w in known.items():
                         for outer in ways(w, shape):
                             label = inner if a == "1" else f"{a} {inner}"
@@ -86,9 +86,9 @@ def reduced(
     if value.shape == shape or n == 0:
         yield text, value
     for axes in chain.from_iterable(combinations(range(n), k) for k in range(1, n + 1)):
-        total = value.sum(axes, keepdims=True)
+        total = np.asarray(value.sum(axes, keepdims=True))
         name = f"sum({text}, axis {', '.join(map(str, axes))})"
         if value.shape == shape or len(axes) == n:
             yield name, total if value.shape == shape else total.reshape(())
-        elif (small := value.sum(axes)).shape == shape:
+        elif (small := np.asarray(value.sum(axes))).shape == shape:
             yield name, small

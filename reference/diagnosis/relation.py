@@ -25,6 +25,7 @@ from reference.diagnosis.constants import (
 )
 from reference.diagnosis.hypothesis import Hypothesis
 from reference.diagnosis.scene import Scene, Stage
+from reference.problem import Values
 
 NEAR = 1e-8  # Of two arrays, relative to the larger: enough to propose, not to prove.
 
@@ -47,7 +48,7 @@ def proportions(stage: Stage, i: int) -> Iterator[Hypothesis]:
     yield from factors(stage, i)
 
 
-def near(a: np.ndarray, b: np.ndarray) -> bool:
+def near(a: Values, b: Values) -> bool:
     """Whether two arrays are about equal; shapes do not broadcast."""
     if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return False
@@ -67,7 +68,7 @@ def zero(stage: Stage, i: int) -> Iterator[Hypothesis]:
         )
 
 
-def ratio(hand: np.ndarray, truth: np.ndarray) -> float:
+def ratio(hand: Values, truth: Values) -> float:
     """c of the best hand = c truth, NaN where that is not good."""
     weight = np.vdot(truth, truth)
     c = np.vdot(truth, hand) / weight if weight else np.nan
@@ -185,7 +186,7 @@ def axes(stage: Stage, i: int) -> Iterator[Hypothesis]:
                 )
 
 
-def same_numbers(a: np.ndarray, b: np.ndarray) -> bool:
+def same_numbers(a: Values, b: Values) -> bool:
     """Whether two arrays hold the same absolute values in some order."""
     return near(np.sort(np.abs(a), axis=None), np.sort(np.abs(b), axis=None))
 

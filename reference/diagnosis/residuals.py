@@ -17,6 +17,7 @@ from reference.diagnosis.hypothesis import Hypothesis
 from reference.diagnosis.relation import FUNCTIONS, broadcasts, near, values
 from reference.diagnosis.scene import Scene, Stage
 from reference.diagnosis.tape import same_place, tape
+from reference.problem import Values
 
 Make = Callable[[Scene], np.ndarray]
 MOST = 600  # Substitutions that are tried.
@@ -210,7 +211,7 @@ def moved(home: Scene, k: int, v: np.ndarray) -> Iterator[tuple[int, str, str, M
             )
 
 
-def shifted(v: np.ndarray, axis: int, by: int) -> np.ndarray:
+def shifted(v: Values, axis: int, by: int) -> np.ndarray:
     """v shifted along an axis, zeros coming in."""
     found = np.roll(v, by, axis)
     at = slice(0, by) if by > 0 else slice(by, None)

@@ -24,7 +24,7 @@ from reference.cotangents import generator, normal
 from reference.oracle import oracle_for
 from reference.points import Point, nearby_points
 from reference.probe import Probe, inside_domain, lift
-from reference.problem import Problem, live_cotangents
+from reference.problem import Problem, Values, live_cotangents
 from reference.replay import UNIT, Change, changed
 from reference.shapes import cuts, shortened
 
@@ -68,22 +68,22 @@ class Scene:
 
     def error(self, i: int) -> np.ndarray:
         """Hand minus truth in leaf `i`."""
-        return self.hand[i] - self.truth[i]
+        return np.asarray(self.hand[i] - self.truth[i])
 
-    def units(self, i: int, one: np.ndarray, other: np.ndarray) -> float:
+    def units(self, i: int, one: Values, other: Values) -> float:
         """How far two values of leaf `i` are apart, in noise units; inf if too far."""
         if one.shape != other.shape:
             return np.inf
-        found = compare(one, other, self.noise[i])
+        found = compare(np.asarray(one), np.asarray(other), self.noise[i])
         return found.units if found.passes and not found.blind else np.inf
 
     def is_wrong(self, i: int) -> bool:
         """Whether hand and truth differ in leaf `i`."""
         return not self.units(i, self.hand[i], self.truth[i]) <= LIMIT
 
-    def under(self, dys: list[np.ndarray]) -> Run:
+    def under(self, dys: list) -> Run:
         """The same point under another cotangent."""
-        return self.stage.program(self.live, self.rest, dys)
+        return self.stage.program(self.live, self.rest, list(map(np.asarray, dys)))
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """`make()`, kept for the next that asks under this name."""
@@ -182,7 +182,10 @@ class Stage:
         real, imag = (
             lift(shape.split(normal(self.probe.size, rng).value)) for _ in range(2)
         )
-        return [a + 1j * b if np.iscomplexobj(a) else a for a, b in zip(real, imag)]
+        return [
+            np.asarray(a + 1j * b) if np.iscomplexobj(a) else a
+            for a, b in zip(real, imag)
+        ]
 
     def scene(self, live: list, rest: list, dys: list) -> Scene:
         """The scene with its noise."""

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from purefw.layers.layer_norm import layer_norm
+from purefw.normalisation import NormParams
 from tests.reference.mistakes.case import Planted, normal
 
 # The library's layer norm, which names its terms.
@@ -11,7 +12,7 @@ from tests.reference.mistakes.case import Planted, normal
 
 def params_and_x():
     return (
-        type(layer_norm(7).init(None))(normal(7, seed=1), normal(7, seed=2)),
+        NormParams(normal(7, seed=1), normal(7, seed=2)),
         normal(5, 7, seed=3, shift=0.5),
     )
 
