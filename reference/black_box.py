@@ -21,6 +21,7 @@ import numpy as np
 
 from reference.compare import rms
 from reference.cotangents import Cotangent, generator, normal
+from reference.digits import judge_digits
 from reference.judge import Findings
 from reference.kinks import Kink, gap_exponent, secants
 from reference.numeric import (
@@ -68,6 +69,7 @@ def judge_black_box(problem: Problem, seed: int) -> tuple[list[Findings], list[s
         record(leaf, seen, given)
         if leaf.verdict is not Verdict.WRONG:
             settle_nearby(problem, generic, i, leaf, seen, seed)
+    judge_digits(problem, findings, rng)
     return findings, ["judged by differences: JAX cannot differentiate the forward"]
 
 

@@ -4,11 +4,15 @@ MATH. At the given point under coded and normal cotangents, then at the points o
 reference.points, hand and truth are compared in float64 (reference.compare). A leaf
 that differs there is not wrong yet. In this order it may be excused:
 
+    domain       away from the given point an iteration of the forward has not converged
+                 (reference.convergence)
     rounding     Monte Carlo arithmetic on both programs explains the difference
     kink         the hand-written value is a subgradient where the forward has a kink
     reverse      forward mode agrees with the hand and not with reverse mode
     surrogate    the forward hides a custom derivative or stop_gradient, and the
                  derivative of what it computes agrees with the hand
+
+NaN and inf where the truth is finite have rules of their own (reference.nonfinite).
 """
 
 from dataclasses import dataclass, field
@@ -18,12 +22,12 @@ import numpy as np
 from reference.audit import degenerate_arguments, saturation
 from reference.compare import Comparison, rms
 from reference.cotangents import Cotangent, generator, normal
-from reference.excuses import excuse, forward_entry, points_beside
+from reference.excuses import by_kink, excuse, forward_entry, points_beside
 from reference.oracle import oracle_for
 from reference.points import Point
 from reference.probe import Probe, Trial, given_trials, lift, nearby_trials
 from reference.problem import Problem, first_line, is_key
-from reference.shapes import cuts
+from reference.shapes import Cut, cuts
 from reference.verdict import Verdict
 
 PLAIN = 1e9  # Units beyond which one error is as plain as another.
@@ -75,50 +79,52 @@ def judge_shapes(probe: Probe, findings: list[Findings], notes: list) -> None:
 
     The leaves are the same at every shape, so a finding carries over by its place.
     """
-    for name, smaller in cuts(probe.problem):
-        if probe.oracle.overwrites and repeats_an_index(smaller):
+    for cut in cuts(probe.problem):
+        if probe.oracle.overwrites and repeats_an_index(cut.problem):
             continue
         try:
-            oracle = oracle_for(smaller.functions)
-            other = Probe(smaller, oracle, probe.seed, probe.scales)
-            point = Point(name, smaller.live, smaller.rest)
-            cotangent = normal(other.size, generator(probe.seed, 4))
-            if agree(other, point, cotangent):
-                continue
-            trial = other.trial(point, cotangent)
-            if has_size_written_in(probe, other):
-                notes.append(f"backward has its size written into it: not right {name}")
-                continue
+            other, trial = tried(probe, cut.name, cut.problem)
         except Exception as error:
-            notes.append(f"with {name} the check fails: {first_line(error)}")
+            notes.append(f"with {cut.name} the check fails: {first_line(error)}")
+            continue
+        if trial is None:
             continue
         for i, leaf in enumerate(findings):
-            if probe.problem.is_judged[i] and undecided(leaf):
-                settle(other, leaf, i, [trial], notes)
+            if not probe.problem.is_judged[i] or not undecided(leaf):
+                continue
+            before = leaf.verdict, leaf.sentence, leaf.trial
+            settle(other, leaf, i, [trial], notes)
+            if undecided(leaf) or cut.grown or reads_its_sizes(probe, cut, i):
+                continue
+            leaf.verdict, leaf.sentence, leaf.trial = before
+            notes.append(f"backward has sizes written into it: not right {cut.name}")
+
+
+def tried(probe: Probe, name: str, problem: Problem) -> tuple[Probe, Trial | None]:
+    """The problem at other shapes, and a trial there if hand and truth differ."""
+    other = Probe(problem, oracle_for(problem.functions), probe.seed, probe.scales)
+    point = Point(name, problem.live, problem.rest)
+    cotangent = normal(other.size, generator(probe.seed, 4))
+    agreed = agree(other, point, cotangent)
+    return other, None if agreed else other.trial(point, cotangent)
+
+
+def reads_its_sizes(probe: Probe, cut: Cut, i: int) -> bool:
+    """Whether leaf `i` is right at the control of a cut."""
+    control = cut.control()
+    if control is None:
+        return False
+    try:
+        trial = tried(probe, "another size", control)[1]
+    except Exception:  # It fails aloud where it was not written for.
+        return False
+    return trial is None or trial.comparisons[i].passes
 
 
 def repeats_an_index(problem: Problem) -> bool:
     """Whether some integer leaf holds a value twice."""
     whole = [v for v in problem.rest if not is_key(v) and v.dtype != bool]
     return any(np.unique(v).size < v.size for v in whole)
-
-
-def has_size_written_in(probe: Probe, other: Probe) -> bool:
-    """Whether the forward's constants follow a cut of the shapes and the hand's do not.
-
-    A backward that is right at the given shape and holds 2/15 where another holds
-    2/x.size is right as far as it was written to go. A size of 1 is no such number:
-    what fails where an axis has grown was never divided by it.
-    """
-    shrunk = sum(v.size for v in other.problem.live) < sum(
-        v.size for v in probe.problem.live
-    )
-    mine, its = probe.oracle, other.oracle
-    return (
-        shrunk
-        and mine.forward_constants != its.forward_constants
-        and mine.backward_constants == its.backward_constants
-    )
 
 
 def agree(probe: Probe, point: Point, cotangent: Cotangent) -> bool:
@@ -184,7 +190,10 @@ def one_a_point(trials: list[Trial]) -> list[Trial]:
 
 
 def see_blind(probe, leaf: Findings, i: int, home: list[Trial]) -> None:
-    """Entries of which reverse mode knows nothing: forward mode decides, or nobody."""
+    """Entries of which reverse mode knows nothing.
+
+    Forward mode decides, or the gradients all around, or nobody.
+    """
     trial = home[-1]
     if not undecided(leaf) or not leaf.blind:
         return
@@ -193,8 +202,13 @@ def see_blind(probe, leaf: Findings, i: int, home: list[Trial]) -> None:
     for index in map(tuple, blind):
         forward = forward_entry(probe, trial, i, index)
         if forward is None or not np.isfinite(forward):
-            leaf.verdict, leaf.trial = Verdict.UNTESTED, trial
-            leaf.sentence = f"the truth is not finite in {leaf.blind} entries"
+            seen = [np.nan_to_num(v, posinf=0, neginf=0) for v in truth]
+            verdict = by_kink(probe, trial, i, hand, seen) or (
+                Verdict.UNTESTED,
+                f"the truth is not finite in {leaf.blind} entries",
+            )
+            leaf.verdict, leaf.sentence, leaf.trial = *verdict, trial
+            return
         elif not abs(hand[i][index] - forward) <= 2**-40 * max(1.0, abs(forward)):
             leaf.verdict, leaf.trial = Verdict.WRONG, trial
             leaf.sentence = (

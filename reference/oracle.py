@@ -22,30 +22,28 @@ narrower floats are undone, and inlined, where custom derivatives are opened.
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
+from reference.eager import first_nonfinite, one_by_one
+from reference.noise import Noisy, lifted, run, shaken, to_numpy, with_noise
 from reference.problem import ContractError, Functions, Values, first_line
-from reference.replay import (
-    UNIT,
-    Change,
-    changed,
+from reference.programs import (
     compared_integers,
     custom_derivatives,
-    first_nonfinite,
     float_constants,
+    iterations,
     narrowings,
     overwrites,
-    random_signs,
-    replay,
     wants_symmetry,
 )
+from reference.pullbacks import columns_of, depends, pullback_of
+from reference.replay import Change, changed, replay
 
 # How often functions ran, of all problems together: a check counts what it adds.
 PASSES: Counter = Counter(hand=0, truth=0, forward=0)
@@ -69,14 +67,6 @@ def exact_arithmetic(x64: bool = True) -> Iterator[None]:
         yield
 
 
-@dataclass(frozen=True)
-class Noisy:
-    """A value and its noise, leaf by leaf, in NumPy float64."""
-
-    value: list[np.ndarray]
-    noise: list[np.ndarray]
-
-
 class Oracle:
     """The compiled programs of one problem; all of them want `exact_arithmetic`.
 
@@ -98,6 +88,7 @@ class Oracle:
         self.customs = custom_derivatives(self._primal_jaxpr)
         self.special = compared_integers(self._primal_jaxpr)
         self.overwrites = overwrites(self._primal_jaxpr)
+        self.iterates = iterations(self._primal_jaxpr)
         self.wants_symmetry = wants_symmetry(self._primal_jaxpr)
         try:
             hand_jaxpr = jax.make_jaxpr(functions.hand)(*examples)
@@ -110,7 +101,6 @@ class Oracle:
         mine = custom_derivatives(hand_jaxpr)
         self.hidden = [name for name in mine if name not in self.customs]
         self.forward_constants = float_constants(self._primal_jaxpr)
-        self.backward_constants = float_constants(hand_jaxpr) - self.forward_constants
         leaks = narrowings(self._primal_jaxpr) + narrowings(hand_jaxpr)
         self.leaks = list(dict.fromkeys(leaks))
 
@@ -159,31 +149,48 @@ class Oracle:
         self.passes["forward"] += 1
         return to_numpy(self._primal(live, rest))
 
+    def prolonged(self, live, rest) -> list[np.ndarray]:
+        """The same after twice as many steps of every iteration."""
+        return to_numpy(self._prolonged(live, rest))
+
+    def computed(self, live, rest) -> list[np.ndarray]:
+        """The same by the forward, where the truth is the derivative of another."""
+        return to_numpy(self._computed(live, rest))
+
     def as_written(self, which: str, live, rest, dys) -> list[np.ndarray]:
         """ "hand" or "truth" in the dtype of its arguments, nothing widened."""
         self.passes[which] += 1
         if which == "hand" and self.eager:
             return self._eagerly(live, rest, dys)
-        return to_numpy(self._written[which](live, rest, dys))
+        is_half = any(v.dtype.itemsize == 2 for v in live)
+        return to_numpy(self._written[which, is_half](live, rest, dys))
 
     def rounding(self, which: str, live, rest, dys, count: int = 6) -> list[np.ndarray]:
-        """The spread of "hand" or "truth" under Monte Carlo arithmetic."""
-        if which == "hand" and self.eager:
-            return [np.zeros(v.shape) for v in live]
+        """The spread of "hand" or "truth" under Monte Carlo arithmetic.
+
+        Of what cannot be traced, under moves of the last bits of its inputs.
+        """
         self.passes[which] += 1 + count
-        runs = [
-            to_numpy(self._monte_carlo[which](live, rest, dys, np.uint32(seed)))
-            for seed in range(count + 1)
-        ]
+        if which == "hand" and self.eager:
+            rng = np.random.default_rng(0)
+            runs = [
+                self._eagerly(at, rest, dys)
+                for at in [live, *(shaken(live, rng) for _ in range(count))]
+            ]
+        else:
+            runs = [
+                to_numpy(self._monte_carlo[which](live, rest, dys, np.uint32(seed)))
+                for seed in range(count + 1)
+            ]
         return [
             np.asarray(np.max([finite(abs(v - values[0])) for v in values[1:]], axis=0))
             for values in zip(*runs)
         ]
 
-    def first_nonfinite(self, live, rest, dys) -> str:
-        """The operation of the hand that first makes NaN or inf of finite numbers."""
+    def first_nonfinite(self, live, rest, dys) -> tuple[str, tuple]:
+        """The operation of the hand that first makes NaN or inf, and its operands."""
         if self.eager:
-            return ""
+            return "", ()
         hand = self._reading(self.functions.hand)
         return first_nonfinite(jax.make_jaxpr(hand)(live, rest, dys), live, rest, dys)
 
@@ -244,9 +251,25 @@ class Oracle:
         return self.jit(self._reading(self.functions.primal))
 
     @cached_property
+    def _prolonged(self):
+        change = Change(widen=bool(self.leaks), prolong=True)
+        return self._jit(changed(self.functions.primal, change))
+
+    @cached_property
+    def _computed(self):
+        return self._jit(
+            self._reading(replace(self.functions, subject_primal=None).primal)
+        )
+
+    @cached_property
     def _written(self):
         truth = self.pullback(self.functions.primal)
-        return {"hand": jax.jit(self.functions.hand), "truth": jax.jit(truth)}
+        programs = {"hand": self.functions.hand, "truth": truth}
+        return {
+            (name, is_half): one_by_one(f) if is_half else jax.jit(f)
+            for name, f in programs.items()
+            for is_half in (False, True)
+        }
 
     @cached_property
     def _monte_carlo(self):
@@ -294,98 +317,6 @@ def oracle_for(functions: Functions) -> Oracle:
     return Oracle(functions)
 
 
-def run(program: Callable, live, rest, dys, seed: int, repeats: int) -> Noisy:
-    """A program made by `with_noise`, its results on the host."""
-    value, noise = program(live, rest, dys, np.uint32(seed), np.int32(repeats))
-    return Noisy(to_numpy(value), [np.asarray(v) for v in noise])
-
-
-def pullback_of(primal: Callable) -> Callable:
-    """jax.vjp of a function of (live, rest) in `live`: the cotangents, then y."""
-
-    def truth(live, rest, dys):
-        y, pullback = jax.vjp(lambda vs: primal(vs, rest), live)
-        # A forward may keep a dtype of its own whatever it is given.
-        dys = [jnp.asarray(d, v.dtype) for d, v in zip(dys, y)]
-        return [*pullback(dys)[0], *y]
-
-    return truth
-
-
-def columns_of(primal: Callable) -> Callable:
-    """The same as `pullback_of`, by forward mode: V_j = ⟨dy, J e_j⟩."""
-
-    def truth(live, rest, dys):
-        y = primal(live, rest)
-
-        def column(tangents):
-            y_dot = jax.jvp(lambda vs: primal(vs, rest), (live,), (tangents,))[1]
-            return sum(jnp.sum(d.astype(v.dtype) * v) for d, v in zip(dys, y_dot))
-
-        zeros = [jnp.zeros_like(v) for v in live]
-        cotangents = []
-        for i, v in enumerate(live):
-            units = jnp.eye(v.size, dtype=v.dtype).reshape(v.size, *v.shape)
-            entries = jax.lax.map(
-                lambda e, i=i: column([*zeros[:i], e, *zeros[i + 1 :]]), units
-            )
-            cotangents.append(entries.reshape(v.shape).astype(v.dtype))
-        return [*cotangents, *y]
-
-    return truth
-
-
-def with_noise(f: Callable) -> Callable:
-    """f, and by (1) its noise from `repeats` perturbed calls; f is compiled once."""
-
-    def program(live, rest, dys, seed, repeats):
-        shapes = jax.eval_shape(f, live, rest, dys)
-        start = [jnp.zeros(v.shape, v.dtype) for v in shapes]
-        spread = [jnp.zeros(v.shape, jnp.float64) for v in shapes]
-
-        def body(k, state):
-            base, spread = state
-            size = jnp.where(k == 0, 0.0, 2 * UNIT)
-            x = perturbed(live, size, seed + k.astype(jnp.uint32), 0)
-            dy = perturbed(dys, size, seed + k.astype(jnp.uint32), len(live))
-            value = f(x, rest, dy)
-            base = [jnp.where(k == 0, v, b) for v, b in zip(value, base)]
-            spread = [
-                jnp.fmax(s, jnp.abs(v - b)) for s, v, b in zip(spread, value, base)
-            ]
-            return base, spread
-
-        return lax.fori_loop(0, repeats + 1, body, (start, spread))
-
-    return program
-
-
-def perturbed(values: list, size: Any, seed: Any, salt: int) -> list:
-    """Each value times 1 ± size."""
-    return [
-        v * (1 + size * random_signs(v.shape, seed, salt + i)).astype(v.dtype)
-        for i, v in enumerate(values)
-    ]
-
-
-def depends(jaxpr, output) -> bool:
-    """Whether an output of a jaxpr depends on any of its inputs."""
-    inputs = set(jaxpr.invars)
-    reached = set()
-    for eqn in jaxpr.eqns:
-        sources = [
-            v for v in eqn.invars if hasattr(v, "count") or not hasattr(v, "val")
-        ]
-        if any(v in inputs or v in reached for v in sources):
-            reached.update(eqn.outvars)
-    return not hasattr(output, "val") and (output in inputs or output in reached)
-
-
-def lifted(dtype: Any) -> Any:
-    """float64 for a float, complex128 for a complex dtype."""
-    return np.complex128 if jnp.issubdtype(dtype, np.complexfloating) else np.float64
-
-
 def like(v: Any, dtype: Any) -> jax.ShapeDtypeStruct:
     """A leaf's shape in another float dtype; complex leaves stay."""
     is_float = jnp.issubdtype(v.dtype, jnp.floating)
@@ -395,9 +326,3 @@ def like(v: Any, dtype: Any) -> jax.ShapeDtypeStruct:
 def finite(v: Values) -> np.ndarray:
     """NaN and inf as 0."""
     return np.asarray(np.where(np.isfinite(v), v, 0.0))
-
-
-def to_numpy(values: list) -> list[np.ndarray]:
-    """Arrays on the host, narrow floats as float64."""
-    arrays = [np.asarray(v) for v in jax.device_get(values)]
-    return [np.asarray(v.astype(lifted(v.dtype))) for v in arrays]

@@ -13,9 +13,12 @@ All values are rounded to the working dtype, so that every precision sees the sa
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import jax.numpy as jnp
 import numpy as np
 
 from reference.problem import Problem, Values, is_key
+
+TRIES = 8  # One in 27 draws of three indices out of three is the given one.
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,15 @@ def nearby_points(
     """
     for kind, (live_move, rest_move) in MOVES.items():
         rest_move = rest_move if repeats else "permute"
-        live = [np.asarray(live_move(v, kind_of(v), rng)) for v in problem.live]
-        rest = [move_rest(v, rest_move, rng, problem, special) for v in problem.rest]
-        point = Point(kind, live, rest)
-        if differs(point, problem):
-            yield point
+        for _ in range(TRIES):
+            live = [np.asarray(live_move(v, kind_of(v), rng)) for v in problem.live]
+            rest = [
+                move_rest(v, rest_move, rng, problem, special) for v in problem.rest
+            ]
+            point = Point(kind, live, rest)
+            if differs(point, problem):
+                yield point
+                break
     point = Point("equal rows", equal_rows(problem.live), problem.rest)
     if differs(point, problem):
         yield point
@@ -126,13 +133,16 @@ def lopsided(v: Values, kind: str, rng: np.random.Generator) -> Values:
 
 
 def resigned(v: Values, kind: str, rng: np.random.Generator) -> Values:
-    """Generic leaves with signs drawn anew, sorted ones out of order."""
+    """Generic leaves with other signs, sorted ones out of order."""
     moved = jitter(v, kind, rng)
     if kind == "sorted":
         return rng.permuted(moved, axis=-1)
     if kind not in ("generic", "unit") or np.iscomplexobj(v):
         return moved
-    return (moved * rng.choice([-1, 1], v.shape)).astype(v.dtype)
+    sign = np.asarray(rng.choice([-1, 1], v.shape))
+    if v.size:
+        sign.flat[rng.integers(v.size)] = -1
+    return np.asarray((moved * sign).astype(v.dtype))
 
 
 def scaled(factor: float, shift: float = 0.0) -> Callable:
@@ -142,27 +152,48 @@ def scaled(factor: float, shift: float = 0.0) -> Callable:
         moved = jitter(v, kind, rng)
         if kind not in ("generic", "zero", "sorted", "unit"):
             return moved
-        with np.errstate(over="ignore"):
-            return (moved * v.dtype.type(factor) + v.dtype.type(shift)).astype(v.dtype)
+        wide = np.complex128 if np.iscomplexobj(v) else np.float64
+        return in_range(moved.astype(wide) * factor + shift, v.dtype)
 
     return move
 
 
+def in_range(x: Values, dtype: np.dtype) -> Values:
+    """x in a dtype, as a whole scaled down to a quarter of its range where need be."""
+    most = float(jnp.finfo(dtype).max) / 4
+    size = float(np.abs(x).max(initial=0))
+    return np.asarray((x * (most / size) if size > most else x).astype(dtype))
+
+
 def tied(v: Values, kind: str, rng: np.random.Generator) -> Values:
-    """Rounded to halves of the leaf's scale: ties and exact zeros."""
+    """Rounded to halves of the leaf's scale, and two neighbours equal: ties, zeros."""
     if kind not in ("generic", "zero") or np.iscomplexobj(v):
         return jitter(v, kind, rng)
     x = v.astype(np.float64)
     scale = np.abs(x).mean() or 1.0
-    return (np.round(2 * x / scale) / 2 * scale).astype(v.dtype)
+    x = np.asarray(np.round(2 * x / scale) / 2 * scale)
+    if x.ndim and x.shape[-1] > 1:
+        k = rng.integers(x.shape[-1] - 1)
+        x[..., k + 1] = x[..., k]
+    return x.astype(v.dtype)
 
 
 def holed(v: Values, kind: str, rng: np.random.Generator) -> Values:
-    """A third of the entries exactly zero."""
+    """A third of the entries exactly zero, and at least one."""
     moved = jitter(v, kind, rng)
     if kind != "generic" or v.size < 2:
         return moved
-    return np.where(rng.random(v.shape) < 0.34, v.dtype.type(0), moved)
+    hole = rng.random(v.shape) < 0.34
+    hole.flat[rng.integers(v.size)] = True
+    return np.where(hole, v.dtype.type(0), moved)
+
+
+def shuffled(v: Values, kind: str, rng: np.random.Generator) -> Values:
+    """The same entries in other places: other orders and other neighbours."""
+    moved = jitter(v, kind, rng)
+    if kind not in ("generic", "unit"):
+        return moved
+    return rng.permutation(moved.ravel()).reshape(v.shape)
 
 
 def flat_rows(v: Values, kind: str, rng: np.random.Generator) -> Values:
@@ -178,8 +209,8 @@ def rows_of_many_scales(v: Values, kind: str, rng) -> Values:
     if kind != "generic" or v.ndim < 2:
         return moved
     scale = 10.0 ** rng.uniform(-3, 3, (v.shape[0],) + (1,) * (v.ndim - 1))
-    with np.errstate(over="ignore"):
-        return (moved * scale.astype(v.dtype)).astype(v.dtype)
+    wide = np.complex128 if np.iscomplexobj(v) else np.float64
+    return in_range(moved.astype(wide) * scale, v.dtype)
 
 
 def same(v: Values, kind: str, rng: np.random.Generator) -> Values:
@@ -233,6 +264,8 @@ MOVES: dict[str, tuple[Callable, str]] = {
     "generic values": (jitter, "permute"),
     "other indices": (jitter, "draw"),
     "other signs": (resigned, "permute"),
+    "entries shuffled": (shuffled, "keep"),
+    "entries and indices shuffled": (shuffled, "draw"),
     "small values": (scaled(1e-2), "keep"),
     "values times 30": (scaled(30.0), "keep"),
     "values times 1e4": (scaled(1e4), "keep"),

@@ -7,7 +7,8 @@ import numpy as np
 
 from reference.compare import Comparison, compare, rms, steady
 from reference.cotangents import Cotangent, coded, decode, generator, normal
-from reference.oracle import Oracle, lifted
+from reference.noise import lifted
+from reference.oracle import Oracle
 from reference.points import Point, kind_of, nearby_points
 from reference.problem import ContractError, Problem, first_line
 from reference.replay import UNIT

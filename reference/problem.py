@@ -127,17 +127,28 @@ class Functions:
         """The hand-written cotangents of the live leaves."""
         args = self.shape.merge(live, rest)
         y, residuals = self.subject_forward(*args)
+        residuals = jax.tree.map(stored, residuals)
         live_y = [
             v for v in map(jnp.asarray, jax.tree.leaves(y)) if is_inexact(v.dtype)
         ]
         # A forward may keep a dtype of its own whatever it is given.
         dys = [jnp.asarray(d, v.dtype) for d, v in zip(dys, live_y)]
-        cotangents = self.subject_backward(residuals, self.shape.cotangent(dys))
+        with np.errstate(all="ignore"):  # Of NumPy code, at the points we chose.
+            cotangents = self.subject_backward(residuals, self.shape.cotangent(dys))
         return live_cotangents(args, cotangents, self.shape)
 
     def forward_mode(self, live: list, rest: list, tangents: list) -> list:
         """The derivative of y along tangents by jax.jvp."""
         return jax.jvp(lambda vs: self.primal(vs, rest), (live,), (tangents,))[1]
+
+
+def stored(v: Any) -> Any:
+    """A residual as it is where backward is another program than forward.
+
+    Within one, XLA makes exp(x) of the (exp(x) - 1) + 1 that they are together.
+    """
+    is_array = isinstance(v, jax.Array) and is_inexact(v.dtype)
+    return jax.lax.optimization_barrier(v) if is_array else v
 
 
 @dataclass(frozen=True)

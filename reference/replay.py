@@ -1,7 +1,7 @@
 """Run a traced function again with one thing about it changed.
 
 A jaxpr is a list of equations; `replay` evaluates them in order and recurses into the
-bodies of jit, scan, while, cond, checkpoint and custom derivatives. Four changes serve
+bodies of jit, scan, while, cond, checkpoint and custom derivatives. Five changes serve
 the oracle:
 
     widen   every narrower float becomes float64, casts included: the function that was
@@ -11,6 +11,8 @@ the oracle:
             autodiff goes through the primal itself and not through another hand-written
             derivative.
     unstop  stop_gradient is taken out.
+    prolong loops that take nothing in but their own state (fori_loop, while_loop) run
+            for twice as many steps: an iteration that has converged does not notice.
     noise   the result of every operation that rounds is multiplied by 1 ± 2u, with
             u = 2^-53 and random signs, and so is every constant of a narrower dtype,
             with that dtype's u: Monte Carlo arithmetic (Parker, "Monte Carlo
@@ -18,27 +20,20 @@ the oracle:
             rounding error that this very program may have, cancellation included.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jaxtyping
 import numpy as np
 from jax import lax
 from jax.extend import core
 
-UNIT = 2.0**-53
-LIBRARY = (
-    *(Path(m.__file__).parent for m in (jax, np, jaxtyping)),
-    Path(__file__).parent,
-)
+from reference.programs import CUSTOM, is_narrow, iterates, narrowings
 
+UNIT = 2.0**-53
 CALLS = {"jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpoint"}
-CUSTOM = {"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"}
 SCATTERS = {
     "scatter": lax.scatter,
     "scatter-add": lax.scatter_add,
@@ -70,6 +65,7 @@ class Change:
     widen: bool = False
     inline: bool = False
     unstop: bool = False
+    prolong: bool = False
     seed: Any = None
 
 
@@ -114,17 +110,22 @@ class Replay:
         return self.lift(self.rounded_constant(v.val))
 
     def rounded_constant(self, value: Any) -> Any:
-        """A constant, with the noise of the narrow dtype that it was rounded to."""
+        """A constant, with the noise of the narrow dtype that it was rounded to.
+
+        Its sign is a bit of the seed, so that some of any eight seeds in a row differ.
+        """
         dtype = getattr(value, "dtype", None)
         if not (self.noisy and self.change.widen and is_narrow(dtype)):
             return value
         if float(value) * 2**8 % 1 == 0:  # Written exactly: 0.5, 3.
             return value
         self.count += 1
-        unit = float(jnp.finfo(dtype).eps) / 2
-        return widened(value) * (
-            1 + unit * random_signs((), self.change.seed, self.count)
+        size = max(abs(float(value)), float(jnp.finfo(dtype).tiny))
+        half = size * float(jnp.finfo(dtype).eps) / 2
+        bit = (jnp.asarray(self.change.seed) >> np.uint32(self.count % 3)) & np.uint32(
+            1
         )
+        return widened(value) + half * (1.0 - 2.0 * bit.astype(jnp.float64))
 
     def lift(self, value: Any) -> Any:
         """An input in the dtype of this replay."""
@@ -180,23 +181,32 @@ class Replay:
             step,
             tuple(map(jnp.asarray, values[consts : consts + carry])),
             tuple(values[consts + carry :]),
-            length=params["length"],
+            length=params["length"] * (2 if self.prolongs(params) else 1),
             reverse=params["reverse"],
         )
         return [*state, *ys]
+
+    def prolongs(self, params: dict) -> bool:
+        """Whether a scan is one of those that run longer."""
+        return self.change.prolong and iterates(params)
 
     def while_(self, params: dict, values: list) -> list:
         """A while loop whose condition and body are."""
         c, b = params["cond_nconsts"], params["body_nconsts"]
         test, body = self.body(params["cond_jaxpr"]), self.body(params["body_jaxpr"])
+
+        def step(state):
+            return tuple(map(like, body(*values[c : c + b], *state), state))
+
         start = tuple(map(jnp.asarray, values[c + b :]))
-        return list(
-            lax.while_loop(
-                lambda s: test(*values[:c], *s)[0],
-                lambda s: tuple(map(like, body(*values[c : c + b], *s), s)),
-                start,
-            )
+        count, end = lax.while_loop(
+            lambda s: test(*values[:c], *s[1])[0],
+            lambda s: (s[0] + 1, step(s[1])),
+            (0, start),
         )
+        if self.change.prolong:
+            end = lax.fori_loop(0, count, lambda _, state: step(state), end)
+        return list(end)
 
     def cond_(self, params: dict, values: list) -> list:
         """A choice whose branches are."""
@@ -246,13 +256,6 @@ def scatter(function: Callable, params: dict, values: list) -> Any:
     )
 
 
-def is_narrow(dtype: Any) -> bool:
-    """Whether a value is a float dtype with fewer bits than float64."""
-    if not isinstance(dtype, np.dtype):
-        return False
-    return jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 64
-
-
 def widened(value: Any) -> Any:
     """Narrow floats as float64; everything else as it is."""
     if is_narrow(getattr(value, "dtype", None)):
@@ -286,132 +289,3 @@ def jiggled(value: Any, seed: Any, salt: int) -> Any:
         return value
     factor = 1.0 + 2 * UNIT * random_signs(value.shape, seed, salt)
     return value * factor.astype(value.dtype)
-
-
-def equations(jaxpr) -> Iterator:
-    """Every equation of a jaxpr, those of its inner jaxprs included."""
-    for eqn in getattr(jaxpr, "jaxpr", jaxpr).eqns:
-        yield eqn
-        for inner in core.jaxprs_in_params(eqn.params):
-            yield from equations(inner)
-
-
-def source_of(eqn) -> str:
-    """`file.py:line` of the user's code that made an equation, or ''."""
-    frame = user_frame(eqn)
-    return f"{Path(frame[0]).name}:{frame[1]}" if frame else ""
-
-
-def user_frame(eqn) -> tuple[str, int] | None:
-    """File and line of the user's code that made an equation."""
-    traceback = getattr(eqn.source_info, "traceback", None)
-    for frame in getattr(traceback, "frames", ()):
-        if not in_library(frame.file_name):
-            return frame.file_name, frame.line_num
-    return None
-
-
-def in_library(file_name: str) -> bool:
-    """Whether a file is JAX's, NumPy's or ours, or code that was made at run time."""
-    made = file_name.startswith("<")
-    return made or any(Path(file_name).is_relative_to(folder) for folder in LIBRARY)
-
-
-def is_library(jaxpr: core.Jaxpr) -> bool:
-    """Whether a jaxpr is the body of a function of JAX's."""
-    where = jaxpr.debug_info.func_src_info  # "name at /path/file.py:line"
-    return in_library(where.partition(" at ")[2].rpartition(":")[0])
-
-
-def narrowings(jaxpr) -> list[str]:
-    """Where a function traced in float64 casts to a narrower float."""
-    found = {}
-    for eqn in equations(jaxpr):
-        for v in eqn.outvars:
-            dtype = getattr(v.aval, "dtype", None)
-            if is_narrow(dtype) and any(
-                getattr(w.aval, "dtype", None) == np.float64 for w in eqn.invars
-            ):
-                found[f"{source_of(eqn)} casts float64 to {dtype}"] = None
-    return list(found)
-
-
-def custom_derivatives(jaxpr) -> list[str]:
-    """Names of the custom derivatives and stop_gradients inside a function."""
-    found = {}
-    for eqn in equations(jaxpr):
-        if eqn.primitive.name in CUSTOM or eqn.primitive.name == "stop_gradient":
-            inner = eqn.params.get("call_jaxpr")
-            info = getattr(getattr(inner, "jaxpr", None), "debug_info", None)
-            name = getattr(info, "func_name", "") if info else ""
-            found[f"{eqn.primitive.name} {name}".strip()] = None
-    return list(found)
-
-
-def float_constants(jaxpr) -> Counter:
-    """The float numbers written into a function, with how often they occur."""
-    return Counter(
-        float(v.val)
-        for eqn in equations(jaxpr)
-        for v in eqn.invars
-        if isinstance(v, core.Literal) and np.issubdtype(np.asarray(v.val).dtype, float)
-    )
-
-
-def overwrites(jaxpr) -> bool:
-    """Whether a function writes entries at indices, the last write winning."""
-    return any(eqn.primitive.name == "scatter" for eqn in equations(jaxpr))
-
-
-def wants_symmetry(jaxpr) -> bool:
-    """Whether a function holds a factorisation that is defined for symmetric matrices.
-
-    JAX takes what it calls with any other to be symmetrised first, by itself or by the
-    caller.
-    """
-    return any(eqn.primitive.name in ("cholesky", "eigh") for eqn in equations(jaxpr))
-
-
-def compared_integers(jaxpr) -> list[int]:
-    """Integers that a function compares something with for equality."""
-    found = {}
-    for eqn in equations(jaxpr):
-        for v in eqn.invars if eqn.primitive.name in ("eq", "ne") else ():
-            if not isinstance(v, core.Literal):
-                continue
-            value = np.asarray(v.val)
-            if value.ndim == 0 and np.issubdtype(value.dtype, np.integer):
-                found[int(value)] = None
-    return list(found)
-
-
-def first_nonfinite(closed: core.ClosedJaxpr, *inputs: Any) -> str:
-    """The first operation that makes NaN or inf of finite numbers, or ''.
-
-    Loops count as one operation. The function is run eagerly, one equation at a time.
-    """
-    watch = _Watch(Change())
-    watch.run(closed.jaxpr, closed.consts, jax.tree.leaves(inputs))
-    return watch.found
-
-
-class _Watch(Replay):
-    """A replay that looks at every result."""
-
-    found = ""
-
-    def equation(self, eqn, values: list) -> list:
-        outputs = super().equation(eqn, values)
-        if not self.found and all_finite(values) and not all_finite(outputs):
-            self.found = eqn.primitive.name
-        return outputs
-
-
-def all_finite(values: list) -> bool:
-    """Whether no float among concrete values is NaN or inf; True while tracing."""
-    return all(
-        isinstance(v, jax.core.Tracer)
-        or not jnp.issubdtype(jnp.result_type(v), jnp.inexact)
-        or bool(np.isfinite(np.asarray(v)).all())
-        for v in values
-    )

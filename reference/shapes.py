@@ -8,12 +8,18 @@ is square, transposing goes unseen; then the axes of that length are cut in ever
 combination until the forward accepts one that makes the leaf oblong.
 
 A cut counts only if the forward runs at it and returns finite floats. A backward that
-raises there is noted and not accused: it fails aloud.
+raises there is noted and not accused: it fails aloud. Nor is one that has its size
+written into it, as range(3) or 2/15: it is right as far as it was written to go. So
+each cut comes with a control, another size of the same axes at which a backward that
+reads its sizes from its arguments is still right, whatever its mistake at the cut: all
+axes of that length shortened by one, or by one more. Axes of length 1 need none: what
+fails where they have grown was never divided by 1.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import combinations
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations, islice
 
 import jax
 import numpy as np
@@ -23,19 +29,47 @@ from reference.problem import Problem, flatten, is_inexact, is_key
 Axis = tuple[int, int]  # The leaf's place among all leaves, and the axis.
 
 
-def cuts(problem: Problem, most: int = 2) -> Iterator[tuple[str, Problem]]:
-    """At most `most` + 1 other problems that the forward accepts, with what was cut."""
+@dataclass(frozen=True)
+class Cut:
+    """Another problem that the forward accepts, and its control.
+
+    Attributes:
+        name: What was cut.
+        problem: The problem at the new shapes.
+        control: Makes the one at which the backward must be right for a failure to
+            count; None where the forward accepts none.
+        grown: Axes of length 1 have grown, and no control is needed.
+    """
+
+    name: str
+    problem: Problem
+    control: Callable[[], Problem | None]
+    grown: bool = False
+
+
+def cuts(problem: Problem) -> Iterator[Cut]:
+    """One cut that grows axes of length 1, one of all axes, and two more."""
     shorter = shortened(problem)
     if shorter is not None:
-        yield "every axis shortened by one", shorter
-    count = 0
-    for name, axes, length in candidates(problem):
-        smaller = cut(problem, axes, length)
-        if smaller is not None:
-            yield name, smaller
-            count += 1
-        if count == most:
-            return
+        yield Cut("every axis shortened by one", shorter, partial(shortened, shorter))
+    for found, most in ((growths, 1), (candidates, 2)):
+        tried = (made(problem, *how) for how in found(problem))
+        yield from islice(filter(None, tried), most)
+
+
+def made(problem: Problem, name: str, axes: list[Axis], length: int) -> Cut | None:
+    """The cut, or None where the forward refuses it."""
+    i, k = axes[0]
+    n = problem.leaves[i].shape[k]
+    other = cut(problem, axes, length)
+    if other is None:
+        return None
+    return Cut(name, other, partial(control_of, problem, n), grown=length > n)
+
+
+def control_of(problem: Problem, n: int) -> Problem | None:
+    """All axes of length n shortened by one, if that is not 1."""
+    return cut(problem, axes_by_length(problem)[n], n - 1) if n > 2 else None
 
 
 def shortened(problem: Problem) -> Problem | None:
@@ -56,6 +90,12 @@ def candidates(problem: Problem) -> Iterator[tuple[str, list[Axis], int]]:
         for size in range(1, min(len(axes), 5)):
             for some in combinations(axes[:6], size):
                 yield f"one side of the {n} by {n} leaves cut", list(some), n - 1
+    for n in leading_lengths(problem):
+        yield f"axes of length {n} cut to 1", by_length[n], 1
+
+
+def growths(problem: Problem) -> Iterator[tuple[str, list[Axis], int]]:
+    """Which axes of length 1 to grow, as many of them as the forward accepts."""
     ones = [
         (i, k)
         for i, v in enumerate(problem.leaves)
@@ -65,8 +105,6 @@ def candidates(problem: Problem) -> Iterator[tuple[str, list[Axis], int]]:
     for size in range(len(ones), 0, -1) if len(ones) <= 4 else (len(ones),):
         for some in combinations(ones, size):
             yield "axes of length 1 grown to 3", list(some), 3
-    for n in leading_lengths(problem):
-        yield f"axes of length {n} cut to 1", by_length[n], 1
 
 
 def axes_by_length(problem: Problem) -> dict[int, list[Axis]]:

@@ -30,7 +30,7 @@ from reference.oracle import PASSES, Oracle, exact_arithmetic, oracle_for
 from reference.points import Point
 from reference.probe import Probe
 from reference.problem import ContractError, Problem, first_line, flatten
-from reference.replay import in_library
+from reference.programs import in_library
 from reference.report import Leaf, Report
 from reference.rounding import judge_rounding
 from reference.second_order import second_order_notes

@@ -9,8 +9,9 @@ With H(dy) the cotangents at fixed arguments, for every leaf
     (5)  H(a dy + b dy') = a H(dy) + b H(dy')
     (6)  Σ_j H(dy with all output leaves but j zero) = H(dy)
 
-A power of two is exact, so (2) to (4) hold to the last bit of most right backwards; (3)
-to (6) are allowed the noise of `Case.allowed`, for one that rounds on the way. k is
+A power of two is exact, so (2) to (4) hold to the last bit of most right backwards; all
+are allowed the noise of `Case.allowed`, for one that rounds on the way: of a summand
+that is identically zero and kept, like Σ(x - μ), the rounding is left at dy = 0. k is
 the largest that neither overflows nor underflows in the narrowest type in use: 33 in
 float64, 10 in float32 and bfloat16, 3 in float16. Where a leaf breaks several, the
 first is named, because an H that breaks (1) breaks all.
@@ -49,12 +50,18 @@ def linearity_findings(case: Case) -> list[Finding]:
     }
     noisy = _Noise(case, base, second)
 
+    def its_own(k: str, got: dict, at: list) -> float:
+        return case.allowed(got[k], case.noise(got, args, at, move=False)[k])
+
     def judge(law: str, a: float, b: float, got: dict | None = None) -> None:
-        got = got or case.run(args, _combine(dy, other, a, b))
+        at = _combine(dy, other, a, b)
+        got = got or case.run(args, at)
+        size = max(abs(a), abs(b))
         for k in base.keys() - broken.keys():
-            wanted = np.asarray(a * wide(base[k]) + b * wide(second[k]))
-            gap = distance(wide(got[k]), wanted) / (max(abs(a), abs(b)) or 1.0)
-            if gap > 0 and (law == "zero" or noisy.exceeded(k, gap)):
+            with np.errstate(all="ignore"):
+                wanted = np.asarray(a * wide(base[k]) + b * wide(second[k]))
+            gap = distance(wide(got[k]), wanted)
+            if noisy.exceeded(k, gap, size) and gap > its_own(k, got, at):
                 broken[k] = law
 
     judge("zero", 0.0, 0.0)  # (2)
@@ -86,12 +93,12 @@ class _Noise:
         m = case.noise(self.second, args, case.other_dy, move=False)
         return {k: max(n[k], m[k]) for k in n}
 
-    def exceeded(self, k: str, gap: float) -> bool:
-        """Whether no rounding explains a gap."""
+    def exceeded(self, k: str, gap: float, size: float = 1.0) -> bool:
+        """Whether no rounding explains a gap, at cotangents `size` times as large."""
         leaves = self.base[k], self.second[k]
-        if gap <= max(self.case.allowed(v, 0.0) for v in leaves):
+        if gap <= size * max(self.case.allowed(v, 0.0) for v in leaves):
             return False
-        return gap > max(self.case.allowed(v, self.moved[k]) for v in leaves)
+        return gap > size * max(self.case.allowed(v, self.moved[k]) for v in leaves)
 
 
 def _ignores(first: np.ndarray, *others: np.ndarray) -> bool:

@@ -23,7 +23,8 @@ from reference.diagnosis.cause import Cause, Proof
 from reference.oracle import exact_arithmetic
 from reference.probe import Probe, lift
 from reference.problem import Problem, flatten
-from reference.replay import CALLS, CUSTOM, Change, Replay, bind, user_frame
+from reference.programs import CUSTOM, user_frame
+from reference.replay import CALLS, Change, Replay, bind
 from reference.report import Report
 from reference.rounding import quantised
 from reference.subject import Subject

@@ -162,7 +162,7 @@ class Stage:
     def resized(self) -> "Stage | None":
         """The same at other shapes, if the forward and the backward take any."""
         options = [shortened(self.problem)]
-        options += [p for _, p in cuts(self.problem)]
+        options += [c.problem for c in cuts(self.problem)]
         for problem in filter(None, options):
             try:
                 other = Stage(problem, self.seed, self.kind)

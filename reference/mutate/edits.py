@@ -29,7 +29,8 @@ from jax.extend import core
 
 from reference.mutate.operators import operators_for
 from reference.mutate.slips import Operator
-from reference.replay import Change, Replay, is_library, user_frame
+from reference.programs import is_library, user_frame
+from reference.replay import Change, Replay
 
 
 @dataclass(frozen=True)

@@ -78,11 +78,15 @@ def survey(made: Rule | Loss, subject: Subject, seed: int = 0) -> Survey:
 def at_other_shapes(found: Survey) -> dict[int, Point]:
     """Mutants that differ at other lengths of the axes alone: 1 grown to 3, say."""
     differs: dict[int, Point] = {}
-    for name, other in cuts(found.probe.problem):
+    for cut in cuts(found.probe.problem):
+        other = cut.problem
         count = range(len(found.schema.mutations))
         same = [k for k in count if k not in found.different and k not in differs]
-        point = Point(name, other.live, other.rest)
-        differs |= dict.fromkeys(elsewhere(found.schema, same, other), point)
+        point = Point(cut.name, other.live, other.rest)
+        try:
+            differs |= dict.fromkeys(elsewhere(found.schema, same, other), point)
+        except Exception:  # A backward that holds its sizes raises at others.
+            continue
     return differs
 
 

@@ -24,10 +24,10 @@ import numpy as np
 
 from reference.compare import compare, rms, steady
 from reference.cotangents import generator
-from reference.excuses import JUMP
 from reference.judge import typical_scale
 from reference.mutate.schema import Schema
-from reference.oracle import Noisy
+from reference.noise import Noisy
+from reference.nonfinite import JUMP
 from reference.points import Point
 from reference.probe import REPEATS, Probe, Trial, given_trials, lift, nearby_trials
 from reference.replay import UNIT

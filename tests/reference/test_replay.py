@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reference.replay import (
-    Change,
-    changed,
+from reference.eager import first_nonfinite, one_by_one
+from reference.programs import (
     compared_integers,
     custom_derivatives,
-    first_nonfinite,
+    iterations,
     narrowings,
 )
+from reference.replay import Change, changed
 
 
 @jax.custom_vjp
@@ -113,6 +113,41 @@ def test_the_first_overflow_is_named(x):
     def f(x):
         return jnp.log(jnp.exp(x))
 
-    assert first_nonfinite(jax.make_jaxpr(f)(x), 1e4 + x) == "exp"
-    assert first_nonfinite(jax.make_jaxpr(f)(x), x) == ""
-    assert first_nonfinite(jax.make_jaxpr(jnp.log)(x), 0 * x) == "log"
+    assert first_nonfinite(jax.make_jaxpr(f)(x), 1e4 + x)[0] == "exp"
+    assert first_nonfinite(jax.make_jaxpr(f)(x), x) == ("", ())
+    assert first_nonfinite(jax.make_jaxpr(jnp.log)(x), 0 * x)[0] == "log"
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_one_by_one_rounds_every_result(dtype):
+    """Compiled together they keep what 16 bits lose: 300² overflows float16."""
+
+    def cancelling(x):
+        half = x * (x / 2)
+        return jax.nn.relu((jnp.exp(-x / 40) - 1) + 1), x * x - half - half
+
+    x = jnp.linspace(300, 400, 7, dtype=dtype)
+    apart = one_by_one(cancelling)(x)
+    for a, b in zip(apart, cancelling(x)):
+        np.testing.assert_array_equal(a, b)
+    if dtype == jnp.float16:
+        assert not np.isfinite(apart[1]).any()
+        assert np.isfinite(jax.jit(cancelling)(x)[1]).any()
+
+
+def test_prolonged_loops_run_twice_as_long():
+    def double(x):
+        y = jax.lax.fori_loop(0, 3, lambda _, y: 2 * y, x)
+        return jax.lax.while_loop(lambda y: y.max() < 100 * x.max(), lambda y: 2 * y, y)
+
+    def cumulative(x):
+        return jax.lax.scan(lambda c, a: (c + a, c), 0 * x[0], x)
+
+    x = jnp.array([1.0, 0.5])
+    assert iterations(jax.make_jaxpr(double)(x))
+    assert not iterations(jax.make_jaxpr(cumulative)(x))
+    twice = changed(double, Change(prolong=True))(x)
+    np.testing.assert_array_equal(twice, 64 * 4 * x)  # 6 steps, then 1 and 1 more.
+    np.testing.assert_array_equal(
+        changed(cumulative, Change(prolong=True))(x)[0], cumulative(x)[0]
+    )

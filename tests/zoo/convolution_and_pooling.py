@@ -301,18 +301,6 @@ def tied_image(dtype):
 pool = Family("max_pool", max_pool_f, image)
 pool.right("argmax_of_windows", max_pool_backward)
 pool.right(
-    "compare_with_output",
-    lambda r, dy: (
-        lambda x, y: (
-            (
-                jnp.repeat(jnp.repeat(dy, 2, -1), 2, -2)
-                * (x == jnp.repeat(jnp.repeat(y, 2, -1), 2, -2))
-            ),
-        )
-    )(r[0][0], r[1]),
-    save="xy",
-)
-pool.right(
     "first_of_a_tie",
     max_pool_backward,
     "One of the tied takes all.",
@@ -347,6 +335,22 @@ pool.wrong(
     args=image,
     visible_at="other values",
     elsewhere=lambda d: (jnp.ones((1, 2, 2), d),),
+)
+pool.wrong(
+    "compared_with_output_where_no_tie",
+    0,
+    lambda r, dy: (
+        lambda x, y: (
+            (
+                jnp.repeat(jnp.repeat(dy, 2, -1), 2, -2)
+                * (x == jnp.repeat(jnp.repeat(y, 2, -1), 2, -2))
+            ),
+        )
+    )(r[0][0], r[1]),
+    "Each of the tied takes all, and none is tied.",
+    save="xy",
+    visible_at="other values",
+    elsewhere=lambda d: (jnp.ones((2, 6, 6), d),),
 )
 pool.wrong(
     "everywhere",

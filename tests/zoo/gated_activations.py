@@ -189,12 +189,16 @@ def tied_pairs(dtype):
 
 
 maxout.right("one_hot", maxout_backward)
-maxout.right(
-    "compare",
+maxout.wrong(
+    "all_of_a_tie_where_none",
+    0,
     lambda r, dy: (
         (dy[..., None] * (r[0].reshape(4, 3, 2) == r[1][..., None])).reshape(4, 6),
     ),
+    "Each of the tied takes all, and none is tied.",
     forward=lambda x: (x.reshape(4, 3, 2).max(-1), (x, x.reshape(4, 3, 2).max(-1))),
+    visible_at="other values",
+    elsewhere=tied_pairs,
 )
 maxout.right(
     "first_of_a_tie",

@@ -469,7 +469,15 @@ def cumprod_products(r, dy):
     )
 
 
-cumprod.right("divided", lambda r, dy: (suffix(dy * r[1]) / r[0][0],), dtypes=WIDE)
+cumprod.wrong(
+    "nan_at_zero_unseen",
+    0,
+    lambda r, dy: (suffix(dy * r[1]) / r[0][0],),
+    "0/0 where a factor is 0, and none is.",
+    dtypes=WIDE,
+    visible_at="other values",
+    elsewhere=lambda d: (array(d, 2.0, 0.5, 0.0, 3.0, -1.0, 2.0),),
+)
 cumprod.right("products_without_one", cumprod_products)
 cumprod.right(
     "products_at_zero",
@@ -494,7 +502,6 @@ cumprod.wrong(
 product = Family(
     "prod", jnp.prod, lambda d: (uniform(d, 5, low=0.5, high=1.5),), save="xy"
 )
-product.right("divided", lambda r, dy: (dy * r[1] / r[0][0],))
 product.right(
     "leave_one_out",
     lambda r, dy: (dy * jnp.stack([jnp.prod(jnp.delete(r[0], k)) for k in range(5)]),),

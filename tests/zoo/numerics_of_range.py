@@ -404,6 +404,18 @@ norm.wrong(
 
 absolute = Family("abs", jnp.abs, lambda d: (normal(d, 7),))
 absolute.right("sign", times(jnp.sign))
+absolute.right(
+    "ratio",
+    times(lambda x: x / jnp.abs(x)),
+    "NaN where there is no derivative, and not given.",
+)
+absolute.wrong(
+    "ratio_at_zero",
+    0,
+    times(lambda x: x / jnp.abs(x)),
+    "0/0 at a given 0.",
+    args=lambda d: (array(d, 0.0, 1.0, -2.0),),
+)
 for slope in (-1, 0, 1, 0.25):
     absolute.right(
         f"slope_{slope}_at_zero",

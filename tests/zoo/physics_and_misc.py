@@ -326,6 +326,36 @@ gravity.wrong(
 
 # Fourier
 
+# a real signal from half of its spectrum, 8 samples
+
+half_spectrum = Family(
+    "irfft",
+    lambda re, im: jnp.fft.irfft(lax.complex(re, im), 8),
+    lambda d: (normal(d, 5), normal(d, 5, seed=1)),
+    WIDE,
+)
+
+
+def irfft_backward(r, dy, twice=2.0, sign=1):
+    z = jnp.fft.rfft(dy) / 8 * jnp.array([1, twice, twice, twice, 1], dy.dtype)
+    return z.real, sign * z.imag
+
+
+half_spectrum.right("ends_once_others_twice", irfft_backward)
+half_spectrum.wrong(
+    "not_twice",
+    (0, 1),
+    functools.partial(irfft_backward, twice=1.0),
+    "The mirrored half of the spectrum is forgotten.",
+)
+half_spectrum.wrong(
+    "conjugated",
+    1,
+    functools.partial(irfft_backward, sign=-1),
+    "The conjugate, which is the cotangent of a complex argument.",
+)
+
+
 spectrum = Family(
     "power_spectrum",
     lambda x: jnp.abs(jnp.fft.rfft(x)) ** 2,

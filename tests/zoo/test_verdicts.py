@@ -20,15 +20,7 @@ FEW = [
 ]
 REST = sorted(set(ALL) - set(FEW))
 
-DISPUTED = {
-    "geometric_series/imprecise/quotient_near_one": "0/0 at a quotient of 1 is WRONG",
-    "newton_sqrt/right/implicit": "accused at 1e4, where Newton has not converged",
-    "layer_norm/right/term_that_is_zero_kept": "at dy = 0 the kept term is 1e-17",
-    "maxout/right/compare": "all of a tie gets dy, which is no subgradient",
-    "prod/right/divided": "0/0 at a zero",
-    "cumprod/right/divided": "0/0 at a zero",
-    "rms_norm/imprecise/squares_overflow": "its two forwards differ by 1e-5 in eps",
-}
+DISPUTED: dict[str, str] = {}
 
 
 def cases(few: list[tuple[str, str]]) -> list:
