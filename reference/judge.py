@@ -25,7 +25,7 @@ from reference.cotangents import Cotangent, generator, normal
 from reference.excuses import by_kink, excuse, forward_entry, points_beside
 from reference.oracle import oracle_for
 from reference.points import Point
-from reference.probe import Probe, Trial, given_trials, lift, nearby_trials
+from reference.probe import Probe, Trial, given_trials, is_finite, lift, nearby_trials
 from reference.problem import Problem, first_line, is_key
 from reference.shapes import Cut, cuts
 from reference.verdict import Verdict
@@ -101,12 +101,17 @@ def judge_shapes(probe: Probe, findings: list[Findings], notes: list) -> None:
 
 
 def tried(probe: Probe, name: str, problem: Problem) -> tuple[Probe, Trial | None]:
-    """The problem at other shapes, and a trial there if hand and truth differ."""
+    """The problem at other shapes, and a trial there if hand and truth differ.
+
+    Where the forward is not finite, as a length beyond its array may make it, they have
+    nothing to agree on.
+    """
     other = Probe(problem, oracle_for(problem.functions), probe.seed, probe.scales)
     point = Point(name, problem.live, problem.rest)
     cotangent = normal(other.size, generator(probe.seed, 4))
-    agreed = agree(other, point, cotangent)
-    return other, None if agreed else other.trial(point, cotangent)
+    if agree(other, point, cotangent) or not is_finite(other, point):
+        return other, None
+    return other, other.trial(point, cotangent)
 
 
 def reads_its_sizes(probe: Probe, cut: Cut, i: int) -> bool:
