@@ -12,6 +12,7 @@ from reference.commands.bench import bench
 from reference.commands.check import check
 from reference.commands.lab import lab
 from reference.commands.power import power
+from reference.commands.trace import trace
 from reference.commands.train import train
 from reference.commands.verify import verify
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(verify)
 app.command()(check)
 app.command()(bench)
+app.command()(trace)
 app.command()(train)
 app.command()(power)
 app.command()(lab)
