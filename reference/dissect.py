@@ -155,7 +155,11 @@ def loss_step(d: Dissection) -> Step:
         named("loss", value),
         {"dloss": np.ones(())},
         0.0,
-        compared({"dprediction": (own, truth)}, {"dprediction": d.dprediction}, found),
+        compared(
+            {"dprediction": (own, truth)},
+            {"dprediction": d.dprediction} if d.free else {},
+            found,
+        ),
     )
 
 
@@ -182,6 +186,9 @@ def handed_faults(d: Dissection, call: Call) -> list[Fault]:
 def combinator_faults(d: Dissection, call: Call) -> None:
     """What a combinator gets wrong while all its parts are right."""
     name, rule, found = d.name(call.path), call.rule.name, []
+    if call.error:
+        d.faults[call.path] = [Fault(name, rule, Role.DX, "backward", call.error)]
+        return
     parts = [c for p, c in d.forced.calls.items() if p[:-1] == call.path]
     scale = max([size(call.dy), *(size((c.dparams, c.dx)) for c in parts)])
     for part in parts:

@@ -69,9 +69,7 @@ class Forced(Walk):
         return true.params, true.x
 
     def call_backward(self, call: Call, inner: Rule) -> tuple[Any, Any]:
-        """A leaf that raises is noted, and the pass goes on."""
-        if not call.is_leaf:
-            return super().call_backward(call, inner)
+        """What raises is noted, and the pass goes on."""
         try:
             return super().call_backward(call, inner)
         except Exception as error:  # Whatever the user's code raises.

@@ -10,7 +10,6 @@ that part it is within its parent's, (("[2]", 0), ("", 3)).
 """
 
 from collections import Counter
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -20,6 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from purefw.rule import Rule
+from reference.contract.finding import CANNOT_TRACE
 from reference.parts import parts, with_parts
 
 Path = tuple[tuple[str, int], ...]
@@ -153,20 +153,30 @@ class Walk:
 
 @lru_cache(maxsize=256)
 def compiled(rule: Rule) -> Rule:
-    """A leaf as one program each way; one that JAX cannot trace as it is."""
-    return replace(
-        rule, forward=_compiled(rule.forward), backward=_compiled(rule.backward)
-    )
+    """A leaf as one program each way; a backward that JAX cannot trace as it is.
 
+    Its forward raises ValueError where JAX cannot trace it.
+    """
 
-def _compiled(f: Callable) -> Callable:
-    jitted = jax.jit(f)
+    def forward(*args: Any) -> Any:
+        try:
+            with jax.disable_jit(False):
+                return programs[0](*args)
+        except CANNOT_TRACE as error:
+            raise ValueError(
+                f"locate: {rule.name} must have a forward that JAX can trace, "
+                f"got {type(error).__name__}"
+            ) from error
 
-    def call(*args: Any) -> Any:
-        with jax.disable_jit(False):
-            return jitted(*args)
+    def backward(*args: Any) -> Any:
+        try:
+            with jax.disable_jit(False):
+                return programs[1](*args)
+        except CANNOT_TRACE:
+            return rule.backward(*args)
 
-    return call
+    programs = jax.jit(rule.forward), jax.jit(rule.backward)
+    return replace(rule, forward=forward, backward=backward)
 
 
 @contextmanager

@@ -50,6 +50,23 @@ def test_the_diagnosis_example_names_the_missing_path(capsys, tmp_path):
     assert "is missing" in said
 
 
+def test_locating_runs_as_it_stands_and_prints_what_it_says(capsys):
+    page, names = (ROOT / "docs" / "locating.md").read_text(), {}
+    with (
+        jax.enable_x64(False),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+        jax.debug_key_reuse(False),
+    ):
+        for block in blocks(page):
+            exec(compile(block, "locating.md", "exec"), names)
+    printed = capsys.readouterr().out
+    shown = re.findall(r"```\n(First.*?)```", page, flags=re.DOTALL)[0]
+    for line in shown.splitlines():
+        assert line.removesuffix("...").rstrip() in printed
+    assert "[1] Tanh, residual" in printed and "of the call [3]" in printed
+
+
 def listed(page):
     """The rules in the first column of the table of differences."""
     table = page.split("## Where others differ")[1]

@@ -347,6 +347,12 @@ def test_a_step_whose_backward_raises_is_named():
     assert "KeyError" in trace.first.sentence and trace.notes
 
 
+def test_a_forward_that_jax_cannot_trace_is_refused():
+    network = from_numpy_layer([courses.Linear(7, 3), courses.Rows()])
+    with pytest.raises(ValueError, match="Rows must have a forward that JAX can trace"):
+        located(network, (ROWS, LABELS))
+
+
 # the trace
 
 
