@@ -20,7 +20,7 @@ def error_budget(d: Dissection) -> tuple[dict, dict]:
     errors = named("dparams", difference(own, true.params))
     gradient = {k: ratio(v, truths[k]) for k, v in errors.items()}
     wrong = [k for k, off in gradient.items() if off > NEAR]
-    guilty = [path for path, faults in d.faults.items() if faults]
+    guilty = [p for p in (LOSS, *reversed(d.truth.calls)) if d.faults.get(p)]
     if not guilty:
         return gradient, {}
     made = {

@@ -1,6 +1,7 @@
 """From the passes of `locate` to its steps, faults and error budget."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ from reference.equations import equations_of
 from reference.faults import StepCase, faults_of
 from reference.judge import Findings
 from reference.known import known_of
-from reference.subject import KeyData, LossBackward, RuleForward, Subject
+from reference.subject import KeyData, LossBackward, Subject
 from reference.trace import Comparison, Fault, Role, State, Step, Trace
 from reference.trees import (
     NEAR,
@@ -56,6 +57,21 @@ def dissected(d: Dissection, jacobians: bool) -> Trace:
     )
 
 
+@dataclass(frozen=True)
+class Keyed:
+    """A leaf's forward with its key bound.
+
+    Equal for equal functions: layers of one kind and shape are compiled once.
+    """
+
+    forward: Callable
+    key: KeyData | None
+
+    def __call__(self, params: Any, x: Any) -> tuple[Any, Any]:
+        """y and residuals."""
+        return self.forward(params, x, *([self.key.key()] if self.key else []))
+
+
 def leaf_step(d: Dissection, true: Call, jacobians: bool) -> Step:
     """A call of a rule without parts."""
     path, own = true.path, d.forced.calls[true.path]
@@ -65,13 +81,13 @@ def leaf_step(d: Dissection, true: Call, jacobians: bool) -> Step:
         d.name(path),
         Subject(
             own.rule.name,
-            RuleForward(own.rule, key),
+            Keyed(own.rule.forward, key),
             own.rule.backward,
             (true.params, true.x),
             ("dparams", "dx"),
         ),
         [np.asarray(v) for v in floats_of(d.truth.cotangents[path].y)],
-        None if meant is None else RuleForward(meant, key),
+        None if meant is None else Keyed(meant.forward, key),
         path in d.meant,
         d.seed,
     )
@@ -174,7 +190,11 @@ def handed_faults(d: Dissection, call: Call) -> list[Fault]:
         sentence = f"are those of the call {d.name(call.handed_from)}"
     else:
         kept, handed = (named("residuals", r) for r in (call.residuals, call.handed))
-        changed = [k for k, v in kept.items() if not np.array_equal(v, handed.get(k))]
+        changed = [
+            k
+            for k, v in kept.items()
+            if not np.array_equal(v, handed.get(k), equal_nan=True)
+        ]
         if not changed:
             return []
         sentence = f"change between forward and backward: {', '.join(changed)}"

@@ -37,10 +37,10 @@ def known_of(rule: Any) -> Any:
         True
     """
     own = function_of(rule.backward)
-    if not own.__module__.startswith(HOMES):
+    if not (own.__module__ or "").startswith(HOMES):
         return None
     forward = getattr(sys.modules[own.__module__], "forward", None)
-    if forward is None or function_of(rule.forward) is forward:
+    if forward is None or function_of(rule.forward) is function_of(forward):
         return None
     bound = {}
     for f in (getattr(rule, "init", None), rule.backward, rule.forward):

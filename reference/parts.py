@@ -40,6 +40,21 @@ def parts(rule: Rule) -> dict[str, Rule]:
     return ahead if ahead.keys() == back.keys() else {}
 
 
+def places(rule: Rule) -> list[tuple[str, ...]]:
+    """The way to every leaf, from the rule down.
+
+    Example:
+        >>> from purefw.compose import chain, residual
+        >>> from purefw.layers.tanh import tanh
+        >>> places(chain(residual(tanh()), tanh()))
+        [('[0]', ''), ('[1]',)]
+    """
+    inside = parts(rule)
+    if not inside:
+        return [()]
+    return [(k, *rest) for k, part in inside.items() for rest in places(part)]
+
+
 def with_parts(rule: Rule, new: Mapping[str, Rule]) -> Rule:
     """The rule with other parts in the places that `new` names.
 

@@ -14,7 +14,7 @@ from purefw.layers.multi_head_attention import multi_head_attention
 from purefw.layers.queries_keys_values import queries_keys_values
 from purefw.layers.unembedding import unembedding
 from purefw.rule import Rule
-from reference.parts import parts, with_parts
+from reference.parts import parts, places, with_parts
 from reference.trace import Role
 from reference.walk import Walk, show, step_by_step
 
@@ -51,14 +51,6 @@ def broken(rule: Rule, role: Role) -> Rule:
     if role in (Role.DX, Role.DPARAMS):
         return replace(rule, backward=backward)
     return replace(rule, forward=forward)
-
-
-def places(rule: Rule) -> list[tuple[str, ...]]:
-    """The way to every leaf."""
-    inside = parts(rule)
-    if not inside:
-        return [()]
-    return [(k, *rest) for k, part in inside.items() for rest in places(part)]
 
 
 def planted(rule: Rule, place: tuple[str, ...], role: Role) -> Rule:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from purefw import models
-from purefw.compose import chain, parallel, residual, tied
+from purefw.compose import chain, parallel, recompute, repeat, residual, tied
 from purefw.compose.parallel import backward as parallel_backward
 from purefw.compose.tied import TiedParams
 from purefw.compose.tied import backward as tied_backward
@@ -41,8 +41,9 @@ LABELS = np.array([0, 2, 1, 1])
 IDS = RNG.integers(0, 11, (2, 6)).astype(np.int32)
 TEXT = IDS[:, :-1], IDS[:, 1:]
 IMAGES = RNG.standard_normal((2, 784)), LABELS[:2]
+KEY = jax.random.key(3)
 CROSS_ENTROPY = softmax_cross_entropy()
-DEEP = models.perceptron((7, 5, 6, 3, 5, 4, 6, 5, 3), tanh())
+DEEP = models.perceptron((7, 5, 3, 5, 3, 5, 3, 5, 3), tanh())
 NETWORKS = {
     "perceptron": (DEEP, (ROWS, LABELS)),
     "lenet": (models.lenet(28, 3, tanh()), IMAGES),
@@ -54,7 +55,7 @@ NETWORKS = {
 
 def located(network, data, params=None, **options):
     if params is None:
-        params = random_params(options.get("reference") or network, jax.random.key(3))
+        params = random_params(options.get("reference") or network, KEY)
     loss = options.pop("loss", CROSS_ENTROPY)
     return locate(network, loss, params, *data, **options)
 
@@ -71,17 +72,12 @@ def states(trace):
 # networks that are right
 
 
-SMALL = {
-    "perceptron": (DEEP, (ROWS, LABELS)),
-    "gpt": (models.gpt(11, 6, 3, 2, recompute=True), TEXT),
-    "parallel": (
-        chain(
-            parallel(linear(7, 2), linear(7, 3), combine="concatenate"),
-            parallel(linear(5, 3), chain(tanh(), linear(5, 3))),
-        ),
-        (ROWS, LABELS),
-    ),
-}
+BLOCKS = chain(
+    linear(7, 5),
+    repeat(recompute(residual(chain(linear(5, 5), tanh()))), 3),
+    parallel(linear(5, 3), chain(tanh(), linear(5, 3))),
+)
+SMALL = {"perceptron": (DEEP, (ROWS, LABELS)), "blocks": (BLOCKS, (ROWS, LABELS))}
 
 
 @pytest.mark.parametrize("network,data", SMALL.values(), ids=SMALL)
@@ -101,13 +97,9 @@ def test_a_right_network_has_no_fault(network, data):
     "depth,role",
     [
         (0, Role.DPARAMS),
-        (0, Role.RESIDUAL),
         (4, Role.DX),
         (7, Role.FORWARD),
-        (7, Role.RESIDUAL),
-        (8, Role.FORWARD),
-        (14, Role.DX),
-        (14, Role.DPARAMS),
+        (8, Role.RESIDUAL),
     ],
 )
 def test_a_planted_mistake_is_found_without_a_reference(depth, role):
@@ -124,7 +116,7 @@ def test_a_planted_mistake_is_found_without_a_reference(depth, role):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_depth_and_every_role_is_named_exactly(name, with_reference):
     network, data = NETWORKS[name]
-    params = random_params(network, jax.random.key(3))
+    params = random_params(network, KEY)
     missed, count = [], 0
     for place, role, paths in mistakes(network, params, data[0]):
         options = {"reference": network} if with_reference else {}
@@ -137,10 +129,10 @@ def test_every_depth_and_every_role_is_named_exactly(name, with_reference):
 
 
 PAIRS = [
-    ((14, Role.DX), (4, Role.DX)),
-    ((8, Role.DPARAMS), (7, Role.DX)),
     ((12, Role.RESIDUAL), (3, Role.DX)),
-    ((10, Role.DX), (2, Role.FORWARD)),
+    pytest.param((10, Role.DX), (2, Role.FORWARD), marks=pytest.mark.slow),
+    pytest.param((14, Role.DX), (4, Role.DX), marks=pytest.mark.slow),
+    pytest.param((8, Role.DPARAMS), (7, Role.DX), marks=pytest.mark.slow),
 ]
 
 
@@ -155,15 +147,14 @@ def test_two_mistakes_are_both_named_the_later_first(late, early):
 
 
 def test_a_mistake_in_a_repeated_block_is_named_in_every_call():
-    network = models.gpt(11, 6, 3, 2)
-    place = (".middle", "[0]", "", "[1]", "", "[2]")
-    trace = located(planted(network, place, Role.DX), TEXT)
-    assert found(trace) == [(f"middle[0]#{k}[1][2]", Role.DX) for k in (1, 0)]
-    assert trace.faults[0].rule == "gelu"
+    wrong = planted(BLOCKS, ("[1]", "", "", "", "[1]"), Role.DX)
+    trace = located(wrong, (ROWS, LABELS))
+    assert found(trace) == [(f"[1]#{k}[1]", Role.DX) for k in (2, 1, 0)]
+    assert trace.faults[0].rule == "tanh"
 
 
 def test_two_wrong_functions_of_one_step_are_two_faults():
-    both = broken(broken(linear(6, 3), Role.DX), Role.DPARAMS)
+    both = broken(broken(linear(3, 5), Role.DX), Role.DPARAMS)
     trace = located(with_parts(DEEP, {"[4]": both}), (ROWS, LABELS))
     roles_found = {(f.role, f.leaf) for f in trace.faults}
     assert roles_found == {
@@ -201,10 +192,8 @@ def test_a_loss_with_another_forward_is_named_where_it_is_known():
     other = replace(
         loss, forward=lambda p, t: (2 * loss.forward(p, t)[0], loss.forward(p, t)[1])
     )
-    assert found(located(DEEP, (ROWS, LABELS), loss=other)) == [("loss", Role.FORWARD)]
-    unknown = replace(other, backward=lambda r, d: loss.backward(r, d))
-    assert found(located(DEEP, (ROWS, LABELS), loss=unknown)) == [("loss", Role.DLOSS)]
-    trace = located(DEEP, (ROWS, LABELS), loss=unknown, reference_loss=loss)
+    assert found(located(DEEP, (ROWS, LABELS), loss=other)) == [("loss", Role.DLOSS)]
+    trace = located(DEEP, (ROWS, LABELS), loss=other, reference_loss=loss)
     assert found(trace) == [("loss", Role.FORWARD)]
 
 
@@ -312,7 +301,7 @@ def test_two_activation_objects_are_right():
 
 def test_the_budget_shares_what_two_linear_faults_cost():
     wrong = planted(planted(DEEP, ("[12]",), Role.DX), ("[4]",), Role.DX)
-    params = random_params(DEEP, jax.random.key(3))
+    params = random_params(DEEP, KEY)
     trace = located(wrong, (ROWS, LABELS), params)
     # The factors multiply: 1.5 * 1.5 - 1 = 0.5 + 0.5 + 0.25.
     assert trace.budget["dparams[0].weight"] == pytest.approx(
@@ -325,16 +314,10 @@ def test_the_budget_shares_what_two_linear_faults_cost():
 # what is refused
 
 
-def test_a_reference_of_other_parts_is_refused():
-    for other in (chain(DEEP), chain(*parts(DEEP).values(), tanh())):
-        with pytest.raises(
-            ValueError, match="reference must have the parts of network"
-        ):
-            located(DEEP, (ROWS, LABELS), _params_of(other), reference=other)
-
-
-def _params_of(network):
-    return random_params(network, jax.random.key(3))
+@pytest.mark.parametrize("other", [chain(DEEP), chain(*parts(DEEP).values(), tanh())])
+def test_a_reference_of_other_parts_is_refused(other):
+    with pytest.raises(ValueError, match="reference must have the parts of chain"):
+        located(DEEP, (ROWS, LABELS), random_params(DEEP, KEY), reference=other)
 
 
 def test_a_step_whose_backward_raises_is_named():
@@ -380,7 +363,7 @@ def test_the_trace_is_json_and_has_no_truth_value():
     body = json.loads(trace.to_json())
     assert body["schema"] == 1 and body["faults"][0]["role"] == "dx"
     step = body["steps"][4]
-    assert step["state"] == "wrong" and step["x"]["x"]["shape"] == [4, 6]
+    assert step["state"] == "wrong" and step["x"]["x"]["shape"] == [4, 3]
     assert len(step["x"]["x"]["values"]) == 4
     with pytest.raises(TypeError, match="ask trace.faults"):
         bool(trace)
