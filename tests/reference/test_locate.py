@@ -41,7 +41,6 @@ LABELS = np.array([0, 2, 1, 1])
 IDS = RNG.integers(0, 11, (2, 6)).astype(np.int32)
 TEXT = IDS[:, :-1], IDS[:, 1:]
 IMAGES = RNG.standard_normal((2, 784)), LABELS[:2]
-KEY = jax.random.key(3)
 CROSS_ENTROPY = softmax_cross_entropy()
 DEEP = models.perceptron((7, 5, 3, 5, 3, 5, 3, 5, 3), tanh())
 NETWORKS = {
@@ -53,9 +52,14 @@ NETWORKS = {
 }
 
 
+def numbers(network):
+    """Parameters that are nowhere zero."""
+    return random_params(network, jax.random.key(3))
+
+
 def located(network, data, params=None, **options):
     if params is None:
-        params = random_params(options.get("reference") or network, KEY)
+        params = numbers(options.get("reference") or network)
     loss = options.pop("loss", CROSS_ENTROPY)
     return locate(network, loss, params, *data, **options)
 
@@ -116,7 +120,7 @@ def test_a_planted_mistake_is_found_without_a_reference(depth, role):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_depth_and_every_role_is_named_exactly(name, with_reference):
     network, data = NETWORKS[name]
-    params = random_params(network, KEY)
+    params = numbers(network)
     missed, count = [], 0
     for place, role, paths in mistakes(network, params, data[0]):
         options = {"reference": network} if with_reference else {}
@@ -301,7 +305,7 @@ def test_two_activation_objects_are_right():
 
 def test_the_budget_shares_what_two_linear_faults_cost():
     wrong = planted(planted(DEEP, ("[12]",), Role.DX), ("[4]",), Role.DX)
-    params = random_params(DEEP, KEY)
+    params = numbers(DEEP)
     trace = located(wrong, (ROWS, LABELS), params)
     # The factors multiply: 1.5 * 1.5 - 1 = 0.5 + 0.5 + 0.25.
     assert trace.budget["dparams[0].weight"] == pytest.approx(
@@ -317,7 +321,7 @@ def test_the_budget_shares_what_two_linear_faults_cost():
 @pytest.mark.parametrize("other", [chain(DEEP), chain(*parts(DEEP).values(), tanh())])
 def test_a_reference_of_other_parts_is_refused(other):
     with pytest.raises(ValueError, match="reference must have the parts of chain"):
-        located(DEEP, (ROWS, LABELS), random_params(DEEP, KEY), reference=other)
+        located(DEEP, (ROWS, LABELS), numbers(DEEP), reference=other)
 
 
 def test_a_step_whose_backward_raises_is_named():
