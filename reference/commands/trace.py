@@ -11,8 +11,9 @@ from purefw.data import NAMES, to_itself
 from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
 from purefw.losses.squared_error import squared_error
 from purefw.rule import Loss, Rule
-from reference.commands.networks import NETWORKS, build, one_of
-from reference.commands.train import load_for
+from purefw.train.optimisers import one_of
+from reference.commands.networks import NETWORKS, build
+from reference.commands.settings import load_for
 from reference.load import LoadError, load
 from reference.locate import locate
 from reference.registry.entry import normal_like
@@ -76,7 +77,7 @@ def known(
 ) -> tuple[Rule, Loss, Any, Any, Any]:
     """A network of `purefw train` on rows of its data, away from its initial point."""
     one_of("network", network, NETWORKS)
-    dataset = load_for(network, data, None, None, seed)
+    dataset = load_for(network, data, None, None, None, seed)
     rule, _ = build(network, dataset, layers, activation)
     if network == "autoencoder":
         dataset = to_itself(dataset)

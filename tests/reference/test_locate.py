@@ -196,8 +196,10 @@ def test_a_loss_with_another_forward_is_named_where_it_is_known():
     other = replace(
         loss, forward=lambda p, t: (2 * loss.forward(p, t)[0], loss.forward(p, t)[1])
     )
-    assert found(located(DEEP, (ROWS, LABELS), loss=other)) == [("loss", Role.DLOSS)]
-    trace = located(DEEP, (ROWS, LABELS), loss=other, reference_loss=loss)
+    assert found(located(DEEP, (ROWS, LABELS), loss=other)) == [("loss", Role.FORWARD)]
+    unknown = replace(other, backward=lambda r, dloss: loss.backward(r, dloss))
+    assert found(located(DEEP, (ROWS, LABELS), loss=unknown)) == [("loss", Role.DLOSS)]
+    trace = located(DEEP, (ROWS, LABELS), loss=unknown, reference_loss=loss)
     assert found(trace) == [("loss", Role.FORWARD)]
 
 
