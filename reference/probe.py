@@ -106,7 +106,7 @@ def given_trials(probe: Probe, given: Point, linear: bool) -> Iterator[Trial]:
     unlike = lookalikes(probe, given)
     for scale in (1.0, 2.0**33, 2.0**-33) if linear else (1.0,):
         cotangent = normal(probe.size, rng, scale, unlike)
-        trial = probe.trial(given, cotangent, [scale * s for s in noise])
+        trial = probe.trial(given, cotangent, [np.asarray(scale * s) for s in noise])
         if not all(c.passes for c in trial.comparisons):
             trial = probe.trial(given, cotangent)  # With a noise of its own.
         yield trial

@@ -155,7 +155,7 @@ MEANS = average_pool((3,), stride=2, padding=1, count_include_pad=False)
 
 def overwrites(residuals, dy):
     winner, lengths = residuals
-    places = jnp.arange(dy.shape[1])[None, :, None] + winner
+    places = jnp.arange(dy.shape[1])[None, :, None] + winner.astype(int)
     b, c = jnp.arange(dy.shape[0])[:, None, None], jnp.arange(dy.shape[2])[None, None]
     dx = jnp.zeros((dy.shape[0], *lengths.value, dy.shape[2]))
     index = jnp.broadcast_arrays(b, places, c)
