@@ -74,6 +74,7 @@ def normal(
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
     """The cosine of two vectors; 0 where one of them is."""
+    a, b = (v.astype(complex if np.iscomplexobj(v) else float) for v in (a, b))
     lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(abs(np.vdot(a, b))) / lengths if lengths else 0.0
 

@@ -253,11 +253,11 @@ class Oracle:
     @cached_property
     def _prolonged(self):
         change = Change(widen=bool(self.leaks), prolong=True)
-        return self._jit(changed(self.functions.primal, change))
+        return self.jit(changed(self.functions.primal, change))
 
     @cached_property
     def _computed(self):
-        return self._jit(
+        return self.jit(
             self._reading(replace(self.functions, subject_primal=None).primal)
         )
 
