@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reference.cotangents import coded, decode, generator, normal
+from reference.cotangents import coded, correlation, decode, generator, normal
 
 
 @pytest.mark.parametrize("m", [1, 2, 7, 100, 1024, 100_003])
@@ -48,3 +48,8 @@ def test_probes_repeat_no_array_that_a_user_draws_from_seed_zero():
         np.random.RandomState(0).standard_normal(1000),
     ):
         assert abs(np.corrcoef(ours, theirs)[0, 1]) < 0.2  # 6 sigma of 1/sqrt(1000).
+
+
+def test_the_cosine_of_float16_vectors_does_not_overflow():
+    v = np.array([300, -400, 500], np.float16)
+    assert abs(correlation(v, v) - 1) < 1e-12
