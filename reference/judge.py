@@ -230,7 +230,7 @@ def see_life(probe, leaf: Findings, i: int, home: list[Trial], away: list) -> No
         leaf.sentence, leaf.exercised = "has no entries", 1.0
     elif probe.oracle.is_dead[i]:
         leaf.sentence, leaf.visible = "exactly zero, as y does not depend on it", 0.0
-    elif any(t.comparisons[i].exercised > 0 for t in away):
+    elif any(c.exercised > 0 and c.passes for c in (t.comparisons[i] for t in away)):
         leaf.sentence = "zero at the given point; judged at points nearby"
         leaf.visible = min(t.comparisons[i].visible for t in away)
     else:
