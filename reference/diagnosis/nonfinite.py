@@ -15,7 +15,7 @@ def nonfinite(stage: Stage, i: int) -> Iterator[Hypothesis]:
     bad = ~np.isfinite(home.hand[i]) & np.isfinite(home.truth[i])
     if not bad.any():
         return
-    operation = stage.oracle.first_nonfinite(home.live, home.rest, home.dys)
+    operation, _ = stage.oracle.first_nonfinite(home.live, home.rest, home.dys)
 
     def sides(scene: Scene) -> tuple:
         hand, truth = scene.hand[i], scene.truth[i]
