@@ -155,6 +155,8 @@ class Oracle:
 
     def computed(self, live, rest) -> list[np.ndarray]:
         """The same by the forward, where the truth is the derivative of another."""
+        if self.eager:  # The forward may be NumPy's.
+            return to_numpy(self._forward_itself.primal(live, rest))
         return to_numpy(self._computed(live, rest))
 
     def as_written(self, which: str, live, rest, dys) -> list[np.ndarray]:
@@ -255,11 +257,13 @@ class Oracle:
         change = Change(widen=bool(self.leaks), prolong=True)
         return self.jit(changed(self.functions.primal, change))
 
+    @property
+    def _forward_itself(self) -> Functions:
+        return replace(self.functions, subject_primal=None)
+
     @cached_property
     def _computed(self):
-        return self.jit(
-            self._reading(replace(self.functions, subject_primal=None).primal)
-        )
+        return self.jit(self._reading(self._forward_itself.primal))
 
     @cached_property
     def _written(self):

@@ -6,6 +6,8 @@ import pytest
 from jax import lax
 
 from reference import Verdict, check_vjp
+from reference.subject import Subject
+from reference.verify import check_subject
 
 X = np.array([0.7, 1.2, 2.5], np.float32)
 
@@ -49,3 +51,20 @@ def test_a_loop_that_does_not_converge_excuses_nothing():
 
     report = check_vjp(forward, lambda x, dy: (dy * 1.1**3,), X)
     assert report.verdict is Verdict.WRONG
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_forward_of_numpy_is_held_against_its_primal(masked):
+    """Where all are positive the mask that the wrong one forgets does not show."""
+
+    def forward(x):
+        return np.maximum(np.asarray(x), 0), np.asarray(x)
+
+    def backward(x, dy):
+        return (dy * (x > 0) if masked else dy,)
+
+    relu = Subject(
+        "relu", forward, backward, (X,), ("x",), primal=lambda x: jnp.maximum(x, 0)
+    )
+    verdict = check_subject(relu).verdict
+    assert verdict is (Verdict.RIGHT if masked else Verdict.WRONG)
