@@ -35,6 +35,7 @@ def once(row: Any) -> Any:
     are, and spread it out in memory to the size of all of them.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> float(once(jnp.array(2.0)))
         2.0
     """

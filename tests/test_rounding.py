@@ -52,6 +52,14 @@ def floats(tree):
     return [v for v in jax.tree.leaves(tree) if jnp.issubdtype(v.dtype, jnp.floating)]
 
 
+def random_like(key, tree):
+    """Normal numbers of the tree's shapes, each leaf from a key of its own."""
+    leaves, structure = jax.tree.flatten(tree)
+    keys = jax.random.split(key, len(leaves))
+    normal = [jax.random.normal(k, v.shape) for k, v in zip(keys, leaves)]
+    return jax.tree.unflatten(structure, normal)
+
+
 def stack_of(draw):
     """Samples side by side, each from a key of its own."""
     samples = [draw(jax.random.fold_in(jax.random.key(0), i)) for i in range(DRAWS)]
@@ -73,7 +81,7 @@ def as_rule(name):
         x = entry.inputs[situation or next(iter(entry.inputs))](x_key)
         params = entry.draw_params(params_key)
         y = jax.eval_shape(lambda *a: forward(*a)[0], params, x)
-        dy = jax.tree.map(lambda v: jax.random.normal(dy_key, v.shape), y)
+        dy = random_like(dy_key, y)
         return params, x, dy
 
     def hand(sample):

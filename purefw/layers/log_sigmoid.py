@@ -26,6 +26,7 @@ def log_sigmoid() -> Rule[tuple, Float[Array, "*s"]]:
     """The rule on x of any shape; it keeps x.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> y, residuals = log_sigmoid().forward((), jnp.array([-1.0, 0.0, 2.0]))
         >>> log_sigmoid().backward(residuals, jnp.array([1.0, 1.0, 1.0]))[1].round(3)
         Array([0.731, 0.5  , 0.119], dtype=float32)

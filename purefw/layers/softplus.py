@@ -28,6 +28,7 @@ def softplus() -> Rule[tuple, Float[Array, "*s"]]:
     """The rule on x of any shape; it keeps x.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> y, residuals = softplus().forward((), jnp.array([0.0, 1.0]))
         >>> softplus().backward(residuals, jnp.array([1.0, 1.0]))[1].round(3)
         Array([0.5  , 0.731], dtype=float32)

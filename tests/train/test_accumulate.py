@@ -9,6 +9,7 @@ import purefw
 from purefw.data import toy
 from purefw.layers.tanh import tanh
 from purefw.losses.info_nce import info_nce
+from purefw.losses.linear_cross_entropy import LinearScores
 from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
 from purefw.losses.squared_error import squared_error
 from purefw.models import gpt, perceptron
@@ -97,7 +98,13 @@ def test_the_divisor_makes_a_loss_a_sum_over_rows(name, keys):
     def total(prediction, target):
         return entry.loss.forward(prediction, target)[0] * entry.loss.divisor(target)
 
-    twice = jax.tree.map(lambda v: jnp.concatenate([v, v]), (prediction, target))
+    def doubled(v):
+        return jnp.concatenate([v, v])
+
+    if isinstance(prediction, LinearScores):  # Its weight and bias belong to all rows.
+        twice = prediction._replace(x=doubled(prediction.x)), doubled(target)
+    else:
+        twice = jax.tree.map(doubled, (prediction, target))
     once = total(prediction, target)
     np.testing.assert_allclose(total(*twice), 2 * once, rtol=1e-12)
 
