@@ -81,12 +81,19 @@ BLOCKS = chain(
     repeat(recompute(residual(chain(linear(5, 5), tanh()))), 3),
     parallel(linear(5, 3), chain(tanh(), linear(5, 3))),
 )
-SMALL = {"perceptron": (DEEP, (ROWS, LABELS)), "blocks": (BLOCKS, (ROWS, LABELS))}
+SMALL = {
+    "shallow": models.perceptron((7, 5, 3), tanh()),
+    "deep": DEEP,
+    "blocks": BLOCKS,
+}
 
 
-@pytest.mark.parametrize("network,data", SMALL.values(), ids=SMALL)
-def test_a_right_network_has_no_fault(network, data):
-    trace = located(network, data)
+@pytest.mark.parametrize(
+    "name",
+    ["shallow", *(pytest.param(n, marks=pytest.mark.slow) for n in ("deep", "blocks"))],
+)
+def test_a_right_network_has_no_fault(name):
+    trace = located(SMALL[name], (ROWS, LABELS))
     assert trace.faults == () and trace.first is None
     assert set(states(trace)) == {"right"}
     flows = [c.flowed for step in trace.steps for c in step.cotangents.values()]
@@ -100,8 +107,8 @@ def test_a_right_network_has_no_fault(network, data):
 @pytest.mark.parametrize(
     "depth,role",
     [
-        (0, Role.DPARAMS),
-        (4, Role.DX),
+        pytest.param(0, Role.DPARAMS, marks=pytest.mark.slow),
+        pytest.param(4, Role.DX, marks=pytest.mark.slow),
         (7, Role.FORWARD),
         (8, Role.RESIDUAL),
     ],
@@ -157,6 +164,7 @@ def test_a_mistake_in_a_repeated_block_is_named_in_every_call():
     assert trace.faults[0].rule == "tanh"
 
 
+@pytest.mark.slow
 def test_two_wrong_functions_of_one_step_are_two_faults():
     both = broken(broken(linear(3, 5), Role.DX), Role.DPARAMS)
     trace = located(with_parts(DEEP, {"[4]": both}), (ROWS, LABELS))
@@ -181,6 +189,7 @@ def test_a_loss_that_ignores_dloss_is_named():
     assert set(states(trace)[:-1]) == {"right"}  # dloss is 1 in a network.
 
 
+@pytest.mark.slow
 def test_a_loss_of_the_wrong_scale_infects_everything():
     loss = softmax_cross_entropy("mean")
     wrong = replace(loss, backward=CROSS_ENTROPY.backward)
@@ -191,6 +200,7 @@ def test_a_loss_of_the_wrong_scale_infects_everything():
     assert all(shares == {"loss": pytest.approx(1)} for shares in trace.budget.values())
 
 
+@pytest.mark.slow
 def test_a_loss_with_another_forward_is_named_where_it_is_known():
     loss = softmax_cross_entropy("mean")
     other = replace(
@@ -243,9 +253,14 @@ COMBINATORS = {
 
 
 @pytest.mark.parametrize(
-    "rule,backward,data,role", COMBINATORS.values(), ids=COMBINATORS
+    "name",
+    [
+        "residual",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("parallel", "tied")),
+    ],
 )
-def test_a_wrong_combinator_is_named_and_its_parts_are_not(rule, backward, data, role):
+def test_a_wrong_combinator_is_named_and_its_parts_are_not(name):
+    rule, backward, data, role = COMBINATORS[name]
     wrong, is_whole = replace(rule, backward=backward(rule)), data is TEXT
     network = wrong if is_whole else chain(linear(7, 7), wrong, linear(7, 3))
     trace = located(network, data)
@@ -290,6 +305,7 @@ def test_one_activation_object_in_two_places_is_located():
     assert trace.gradient["dparams[2]['W']"] < NEAR < trace.gradient["dparams[0]['W']"]
 
 
+@pytest.mark.slow
 def test_two_activation_objects_are_right():
     layers = courses.lab(courses.Tanh())
     layers[3] = courses.Tanh()
@@ -341,6 +357,7 @@ def test_a_forward_that_jax_cannot_trace_is_refused():
 # the trace
 
 
+@pytest.mark.slow
 def test_the_trace_shows_equations_shapes_values_and_the_local_derivative():
     network = chain(linear(7, 3), tanh())
     trace = located(network, (ROWS[:2], LABELS[:2]), jacobians=True)

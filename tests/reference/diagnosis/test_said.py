@@ -68,6 +68,7 @@ def test_what_has_no_proof_is_said_by_its_place(keys):
     assert "only at index 1 of axis 0" in found.where["args[0]"]
 
 
+@pytest.mark.slow
 def test_two_mistakes_in_two_leaves_are_both_named(keys):
     rule = layer_norm(5)
 
@@ -96,6 +97,7 @@ def test_a_constant_is_named_by_its_law_and_not_by_its_value(keys):
     assert length.causes[0].label == "scale: args[0].shape[0]"
 
 
+@pytest.mark.slow
 def test_a_term_that_is_identically_zero_is_no_mistake(keys):
     # var has a mean of its own, and the path through it cancels: Σ(x - mean) = 0.
     def forward(x):

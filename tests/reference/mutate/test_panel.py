@@ -17,6 +17,7 @@ from reference.subject import rule_subject
 from reference.verify import check_subject
 
 
+@pytest.mark.slow
 def test_a_rule_with_a_kink_before_every_check():
     """ELU with alpha 0.7: `x >= 0` for `x > 0` is another subgradient, no mistake."""
     row = examine("elu")
@@ -110,6 +111,7 @@ def test_the_full_check_agrees_with_the_quick_judgement(name):
         assert verdict.severity > Verdict.KINK.severity, found.schema.mutations[k]
 
 
+@pytest.mark.slow
 def test_a_mutant_takes_the_place_of_the_original():
     given = drawn("relu", "typical")
     found, number = surveyed(panel.RULES["relu"].rule, given.args[1])
