@@ -109,7 +109,7 @@ def test_a_right_network_has_no_fault(name):
     [
         pytest.param(0, Role.DPARAMS, marks=pytest.mark.slow),
         pytest.param(4, Role.DX, marks=pytest.mark.slow),
-        (7, Role.FORWARD),
+        pytest.param(7, Role.FORWARD, marks=pytest.mark.slow),
         (8, Role.RESIDUAL),
     ],
 )
@@ -157,6 +157,7 @@ def test_two_mistakes_are_both_named_the_later_first(late, early):
     assert trace.at(State.WRONG) == [trace.steps[early[0]], trace.steps[late[0]]]
 
 
+@pytest.mark.slow
 def test_a_mistake_in_a_repeated_block_is_named_in_every_call():
     wrong = planted(BLOCKS, ("[1]", "", "", "", "[1]"), Role.DX)
     trace = located(wrong, (ROWS, LABELS))

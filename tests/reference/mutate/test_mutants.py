@@ -73,6 +73,7 @@ def test_every_mutant_is_killed_by_the_quick_judgement(surveyed):
     assert len(wanted) > 50
 
 
+@pytest.mark.slow
 def test_the_classes_of_mistakes_are_all_there(surveyed):
     loss = mutants(squared_error(), None, (np.ones((2, 3)), np.zeros((2, 3))))
     curve = mutants(softmax(), (), np.array([0.3, -1.2, 0.7]))
