@@ -29,7 +29,7 @@ from reference.trees import (
 from reference.verdict import Verdict
 from reference.walk import Call, compiled
 
-LARGEST = 256  # Entries of a Jacobian that is shown.
+LARGEST = 2**15  # Entries of a Jacobian that is kept: 256 KiB.
 
 
 def dissected(d: Dissection, jacobians: bool) -> Trace:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from reference import trace_page
 from reference.compare import rms
 from reference.equations import Equations
 from reference.report import plain
@@ -223,6 +224,14 @@ class Trace:
             )
         lines = [*self.sentences(), *(f"note: {n}" for n in self.notes), *self.rules()]
         return Group(table, *map(Text, lines))
+
+    def _repr_html_(self) -> str:
+        """The page of `to_html` in a frame, for notebooks."""
+        return trace_page.framed(self)
+
+    def to_html(self) -> str:
+        """One page to click through that needs neither a server nor a network."""
+        return trace_page.page(self)
 
     def rules(self) -> list[str]:
         """The equations of every rule of purefw in it, once each."""

@@ -1,6 +1,7 @@
 """`purefw trace`: a network on a minibatch, every step by hand beside autodiff."""
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import jax
@@ -45,6 +46,9 @@ def trace(
     ] = None,
     batch: Annotated[int, typer.Option(help="Rows of the minibatch.")] = 4,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page to click through here, too.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of params, batch and probes.")] = 0,
 ) -> None:
     """Show the chain rule at work: each step's equations, shapes, values and errors.
@@ -60,11 +64,24 @@ def trace(
     except LoadError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(2) from None
+    if html is not None:
+        write(html, found.to_html())
     if as_json:
         print(found.to_json())
     else:
         Console().print(found)
     raise typer.Exit(1 if found.faults else 0)
+
+
+def write(file: Path, page: str) -> None:
+    """The page as a file."""
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(
+            f"trace: html must be a file that can be written, got {file} "
+            f"({error.strerror})"
+        ) from None
 
 
 def known(
