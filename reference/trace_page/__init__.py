@@ -1,7 +1,7 @@
 """A trace as one HTML page that needs neither a server nor a network.
 
-page.html is the frame, page.css the looks; page.js builds the rest from the trace, which
-the page holds as JSON. Arrays travel as reference.trace_page.picture makes them.
+page.html is the frame, page.css the looks; page.js builds the rest from the trace,
+which the page holds as JSON. Arrays travel as reference.trace_page.picture makes them.
 """
 
 import json
@@ -47,7 +47,7 @@ def framed(trace: "Trace") -> str:
     return (
         "<iframe title='The chain rule, step by step' sandbox='allow-scripts' "
         "style='width: 100%; height: 46rem; border: 1px solid #8888; "
-        f"border-radius: .5rem' srcdoc=\"{escape(page(trace))}\"></iframe>"
+        f'border-radius: .5rem\' srcdoc="{escape(page(trace))}"></iframe>'
     )
 
 

@@ -147,6 +147,7 @@ function leaf(name, c) {
     ["off in the pass", show(c.flowed)],
   ];
   const good = ["RIGHT", "KINK"].includes(c.verdict) ? "right" : c.verdict === "UNTESTED" ? "infected" : "wrong";
+  // One scale for both, and for their difference where it is but rounding.
   const scale = Math.max(c.autodiff.scale, c.hand ? c.hand.scale : 0);
   return make(
     "div", { class: "leaf" },
@@ -163,7 +164,7 @@ function leaf(name, c) {
       "div", { class: "pictures" },
       c.hand ? picture("by hand", c.hand, scale) : null,
       picture("autodiff", c.autodiff, scale),
-      c.difference ? picture("hand − autodiff", c.difference) : null,
+      c.difference ? picture("hand − autodiff", c.difference, good === "right" ? scale : undefined) : null,
     ),
   );
 }

@@ -1,8 +1,8 @@
 """An array of any shape as a small heat map.
 
 All axes but the last are laid one below the other. A matrix that is larger than SIDE
-either way is cut into equal blocks, and a block shows its entry that is largest in size,
-so that a single wrong entry is seen whatever the shape.
+either way is cut into equal blocks, and a block shows its entry that is largest in
+size, so that a single wrong entry is seen whatever the shape.
 """
 
 import base64
@@ -22,10 +22,10 @@ def picture(v: np.ndarray) -> dict[str, Any]:
         v: Real numbers, of any shape.
 
     Returns:
-        `shape`; `rms`, `least` and `most` of the finite entries; `rows` and `columns` of
-        cells, each `block` entries high and wide; `cells` as base64 of int8, a cell's
-        value being `scale` / 127 times it, or not finite where it is -128; `values`, row
-        by row, where there are at most 64.
+        `shape`; `rms`, `least` and `most` of the finite entries; `rows` and `columns`
+        of cells, each `block` entries high and wide; `cells` as base64 of int8, a
+        cell's value being `scale` / 127 times it, or not finite where it is -128;
+        `values`, row by row, where there are at most 64.
 
     Example:
         >>> drawn = picture(np.array([[0.0, 2.0], [-1.0, np.nan]]))

@@ -101,3 +101,15 @@ def test_a_bad_option_is_one_sentence(trace, options, message):
     code, _, err = trace(*options)
     assert code == 2
     assert message in err.splitlines()[-1] and "Traceback" not in err
+
+
+def test_the_page_is_written_beside_what_is_printed(trace, tmp_path):
+    code, out, _ = trace(*TOY, "--html", str(tmp_path / "trace.html"))
+    assert code == 0 and "All 4 steps" in out
+    assert "chain(linear, tanh, linear)" in (tmp_path / "trace.html").read_text("utf-8")
+
+
+def test_a_page_that_cannot_be_written_is_one_sentence(trace, tmp_path):
+    code, _, err = trace(*TOY, "--html", str(tmp_path / "missing" / "trace.html"))
+    assert code == 2
+    assert "trace: html must be a file that can be written" in err.splitlines()[-1]
