@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from reference.programs import CUSTOM
+from reference.programs import CUSTOM, named
 from reference.replay import CALLS, Change, Replay, bind
 
 
@@ -44,6 +44,16 @@ def first_nonfinite(closed: core.ClosedJaxpr, *inputs: Any) -> tuple[str, tuple]
     return watch.found, watch.operands
 
 
+def nonfinite_branches(closed: core.ClosedJaxpr, *inputs: Any) -> list[str]:
+    """The choices that pass over NaN or inf, as `where(x > 0, sqrt(x), 0)` does.
+
+    The derivative of the branch that was not taken is multiplied by zero, and is NaN.
+    """
+    watch = _Choices(Change())
+    watch.run(closed.jaxpr, closed.consts, jax.tree.leaves(inputs))
+    return watch.found
+
+
 class _OneByOne(Replay):
     """A replay that opens calls and leaves loops whole."""
 
@@ -67,6 +77,21 @@ class _Watch(Replay):
         if not self.found and all_finite(values) and not all_finite(outputs):
             self.found = eqn.primitive.name
             self.operands = tuple(map(np.asarray, values))
+        return outputs
+
+
+class _Choices(Replay):
+    """A replay that looks at what is not chosen."""
+
+    def __init__(self, change: Change):
+        super().__init__(change)
+        self.found: list[str] = []
+
+    def equation(self, eqn, values: list) -> list:
+        outputs = super().equation(eqn, values)
+        if eqn.primitive.name == "select_n" and not all_finite(values):
+            if all_finite(outputs):
+                self.found.append(f"{named(eqn)} over a branch that is not finite")
         return outputs
 
 

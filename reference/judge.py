@@ -61,8 +61,8 @@ def judge_math(probe: Probe, given: Point, linear: bool) -> tuple[list[Findings]
     judged = [(i, v) for i, v in enumerate(findings) if probe.problem.is_judged[i]]
     notes += saturation(names, home, away) + degenerate_arguments(probe.problem)
     for i, leaf in judged:
-        record(leaf, [t.comparisons[i] for t in home])
         settle(probe, leaf, i, home, notes)
+        record(leaf, [t.comparisons[i] for t in home])
     if any(leaf.verdict is Verdict.KINK for _, leaf in judged):
         beside = points_beside(probe, home[-1])
         away += [probe.trial(point, home[-1].cotangent) for point in beside]
@@ -154,7 +154,9 @@ def undecided(leaf: Findings) -> bool:
 
 
 def record(leaf: Findings, comparisons: list[Comparison]) -> None:
-    """The figures of a leaf at the given point."""
+    """The figures of a leaf at the given point, of what was not excused there."""
+    if leaf.verdict is Verdict.RIGHT:
+        comparisons = [c for c in comparisons if c.passes] or comparisons
     leaf.units = max(c.units for c in comparisons)
     leaf.worst = max(comparisons, key=lambda c: c.units)
     leaf.visible = min(c.visible for c in comparisons)

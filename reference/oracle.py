@@ -30,7 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from reference.eager import first_nonfinite, one_by_one
+from reference.eager import first_nonfinite, nonfinite_branches, one_by_one
 from reference.noise import Noisy, lifted, run, shaken, to_numpy, with_noise
 from reference.problem import ContractError, Functions, Values, first_line
 from reference.programs import (
@@ -38,6 +38,7 @@ from reference.programs import (
     custom_derivatives,
     float_constants,
     iterations,
+    misleading,
     narrowings,
     overwrites,
     wants_symmetry,
@@ -86,6 +87,7 @@ class Oracle:
         examples = self._examples()
         self._primal_jaxpr = jax.make_jaxpr(functions.primal)(*examples[:2])
         self.customs = custom_derivatives(self._primal_jaxpr)
+        self._suspects = misleading(self._primal_jaxpr)
         self.special = compared_integers(self._primal_jaxpr)
         self.overwrites = overwrites(self._primal_jaxpr)
         self.iterates = iterations(self._primal_jaxpr)
@@ -167,10 +169,13 @@ class Oracle:
         is_half = any(v.dtype.itemsize == 2 for v in live)
         return to_numpy(self._written[which, is_half](live, rest, dys))
 
-    def rounding(self, which: str, live, rest, dys, count: int = 6) -> list[np.ndarray]:
+    def rounding(
+        self, which: str, live, rest, dys, *, count: int = 6, size: float = 1.0
+    ) -> list[np.ndarray]:
         """The spread of "hand" or "truth" under Monte Carlo arithmetic.
 
-        Of what cannot be traced, under moves of the last bits of its inputs.
+        Of what cannot be traced, under moves of the last bits of its inputs. `size` is
+        the noise in units of 2u.
         """
         self.passes[which] += 1 + count
         if which == "hand" and self.eager:
@@ -181,7 +186,9 @@ class Oracle:
             ]
         else:
             runs = [
-                to_numpy(self._monte_carlo[which](live, rest, dys, np.uint32(seed)))
+                to_numpy(
+                    self._monte_carlo[which](live, rest, dys, np.uint32(seed), size)
+                )
                 for seed in range(count + 1)
             ]
         return [
@@ -195,6 +202,14 @@ class Oracle:
             return "", ()
         hand = self._reading(self.functions.hand)
         return first_nonfinite(jax.make_jaxpr(hand)(live, rest, dys), live, rest, dys)
+
+    def misleading(self, live, rest) -> list[str]:
+        """Operations of the forward that can make autodiff another thing than truth.
+
+        Those known for it by name, and choices over a branch that is not finite here.
+        """
+        branches = nonfinite_branches(self._primal_jaxpr, live, rest)
+        return list(dict.fromkeys([*self._suspects, *branches]))
 
     def widened_trace(self, live, rest, dys, dtype) -> list[np.ndarray]:
         """The hand-written program as traced in a working dtype, run in float64."""
@@ -279,15 +294,15 @@ class Oracle:
     def _monte_carlo(self):
         widen = bool(self.leaks)
 
-        def hand(live, rest, dys, seed):
-            change = Change(widen=widen, seed=seed)
+        def hand(live, rest, dys, seed, size):
+            change = Change(widen=widen, seed=seed, size=size)
             return changed(self.functions.hand, change)(live, rest, dys)
 
-        def truth(live, rest, dys, seed):
+        def truth(live, rest, dys, seed, size):
             primal = self.functions.primal
             if widen:  # For the noise of its constants.
-                primal = changed(primal, Change(widen=True, seed=seed))
-            noisy = Change(seed=seed + np.uint32(1))
+                primal = changed(primal, Change(widen=True, seed=seed, size=size))
+            noisy = Change(seed=seed + np.uint32(1), size=size)
             return changed(self.pullback(primal), noisy)(live, rest, dys)
 
         return {"hand": self.jit(hand), "truth": self.jit(truth)}

@@ -16,6 +16,10 @@ LIBRARY = (
     Path(__file__).parent,
 )
 CUSTOM = {"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"}
+MISLEADING = {
+    "bitcast_convert_type", "ceil", "floor", "reduce_precision", "round", "sign",
+    "sort", "stop_gradient", "while",
+}  # fmt: skip
 
 
 def is_narrow(dtype: Any) -> bool:
@@ -83,6 +87,21 @@ def custom_derivatives(jaxpr) -> list[str]:
             name = getattr(info, "func_name", "") if info else ""
             found[f"{eqn.primitive.name} {name}".strip()] = None
     return list(found)
+
+
+def misleading(jaxpr) -> list[str]:
+    """Operations whose derivative is not that of their values, with their lines."""
+    found = {}
+    for eqn in equations(jaxpr):
+        if eqn.primitive.name in CUSTOM | MISLEADING:
+            found[named(eqn)] = None
+    return list(found)
+
+
+def named(eqn) -> str:
+    """An equation as "primitive (file.py:line)"."""
+    place = source_of(eqn)
+    return f"{eqn.primitive.name} ({place})" if place else eqn.primitive.name
 
 
 def float_constants(jaxpr) -> Counter:

@@ -60,13 +60,18 @@ EXACT = {
 
 @dataclass(frozen=True)
 class Change:
-    """What `replay` changes; `seed` is None, or a traced integer that draws noise."""
+    """What `replay` changes.
+
+    `seed` is None, or a traced integer that draws noise; `size` is the noise in units of
+    2u, and may be traced.
+    """
 
     widen: bool = False
     inline: bool = False
     unstop: bool = False
     prolong: bool = False
     seed: Any = None
+    size: Any = 1.0
 
 
 def changed(f: Callable, change: Change) -> Callable:
@@ -233,7 +238,8 @@ class Replay:
         if not self.noisy or name in EXACT:
             return outputs
         self.count += 1
-        return [jiggled(v, self.change.seed, self.count) for v in outputs]
+        seed, size = self.change.seed, self.change.size
+        return [jiggled(v, seed, self.count, size) for v in outputs]
 
 
 def bind(eqn, values: list, params: dict) -> list:
@@ -282,10 +288,10 @@ def random_signs(shape: tuple, seed: Any, salt: int) -> jax.Array:
     return (1.0 - 2.0 * bit.astype(jnp.float64)).reshape(shape)
 
 
-def jiggled(value: Any, seed: Any, salt: int) -> Any:
-    """value * (1 ± 2u) with random signs; integers as they are."""
+def jiggled(value: Any, seed: Any, salt: int, size: Any = 1.0) -> Any:
+    """value * (1 ± 2u size) with random signs; integers as they are."""
     value = jnp.asarray(value)
     if not jnp.issubdtype(value.dtype, jnp.inexact):
         return value
-    factor = 1.0 + 2 * UNIT * random_signs(value.shape, seed, salt)
+    factor = 1.0 + 2 * UNIT * size * random_signs(value.shape, seed, salt)
     return value * factor.astype(value.dtype)
