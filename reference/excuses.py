@@ -195,7 +195,6 @@ def by_forward_mode(probe, trial: Trial, i: int, hand, truth, noise) -> Excuse |
 
     if not wherever_they_differ(trial, i, hand, truth, noise, acquits):
         return None
-    reasons = suspects(probe, trial)
     return (
         Verdict.RIGHT,
         f"forward mode agrees with it; reverse mode errs here{reasons}",
@@ -235,7 +234,7 @@ def by_differences(probe, trial: Trial, i: int, hand, truth, noise) -> Excuse | 
 
 
 def wherever_they_differ(trial, i: int, hand, truth, noise, acquits: Callable) -> bool:
-    """Whether a witness acquits the hand in every entry that is off, or the worst few."""
+    """Whether a witness acquits the hand in every entry that is off, the worst first."""
     mended, comparison = truth[i].copy(), trial.comparisons[i]
     for _ in range(HEARINGS):
         if not acquits(comparison.index):

@@ -62,8 +62,8 @@ EXACT = {
 class Change:
     """What `replay` changes.
 
-    `seed` is None, or a traced integer that draws noise; `size` is the noise in units of
-    2u, and may be traced.
+    `seed` is None, or a traced integer that draws noise; `size` is the noise in units
+    of 2u, and may be traced.
     """
 
     widen: bool = False
