@@ -215,7 +215,7 @@ def by_surrogate(probe, trial: Trial, i: int, hand, noise) -> Excuse | None:
 
 
 def by_differences(probe, trial: Trial, i: int, hand, truth, noise) -> Excuse | None:
-    """Autodiff errs for a reason of its own: bit operations, a square that overflows."""
+    """Autodiff errs for reasons of its own: bit operations, an overflowing square."""
 
     def acquits(index: tuple) -> bool:
         found = difference_at(probe, trial, i, index)
@@ -234,7 +234,7 @@ def by_differences(probe, trial: Trial, i: int, hand, truth, noise) -> Excuse | 
 
 
 def wherever_they_differ(trial, i: int, hand, truth, noise, acquits: Callable) -> bool:
-    """Whether a witness acquits the hand in every entry that is off, the worst first."""
+    """Whether a witness acquits the hand in every entry that is off, or the worst."""
     mended, comparison = truth[i].copy(), trial.comparisons[i]
     for _ in range(HEARINGS):
         if not acquits(comparison.index):

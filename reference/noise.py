@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from reference.replay import UNIT, random_signs
+from reference.problem import Values
+from reference.replay import UNIT, Change, changed, random_signs
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,41 @@ def with_noise(f: Callable) -> Callable:
         return lax.fori_loop(0, repeats + 1, body, (start, spread))
 
     return program
+
+
+def rounded(f: Callable, widen: bool) -> Callable:
+    """f under Monte Carlo arithmetic, of a seed and the size of the noise."""
+
+    def program(live, rest, dys, seed, size):
+        return changed(f, Change(widen=widen, seed=seed, size=size))(live, rest, dys)
+
+    return program
+
+
+def rounded_truth(primal: Callable, pullback: Callable, widen: bool) -> Callable:
+    """The pullback of a primal, likewise."""
+
+    def program(live, rest, dys, seed, size):
+        read = primal
+        if widen:  # For the noise of its constants.
+            read = changed(primal, Change(widen=True, seed=seed, size=size))
+        noisy = Change(seed=seed + np.uint32(1), size=size)
+        return changed(pullback(read), noisy)(live, rest, dys)
+
+    return program
+
+
+def spread(runs: list[list]) -> list[np.ndarray]:
+    """How far the runs are from the first, leaf by leaf; NaN and inf as 0."""
+    return [
+        np.asarray(np.max([finite(abs(v - values[0])) for v in values[1:]], axis=0))
+        for values in zip(*runs)
+    ]
+
+
+def finite(v: Values) -> np.ndarray:
+    """NaN and inf as 0."""
+    return np.asarray(np.where(np.isfinite(v), v, 0.0))
 
 
 def perturbed(values: list, size: Any, seed: Any, salt: int) -> list:

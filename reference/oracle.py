@@ -31,8 +31,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from reference.eager import first_nonfinite, nonfinite_branches, one_by_one
-from reference.noise import Noisy, lifted, run, shaken, to_numpy, with_noise
-from reference.problem import ContractError, Functions, Values, first_line
+from reference.noise import (
+    Noisy,
+    lifted,
+    rounded,
+    rounded_truth,
+    run,
+    shaken,
+    spread,
+    to_numpy,
+    with_noise,
+)
+from reference.problem import ContractError, Functions, first_line
 from reference.programs import (
     compared_integers,
     custom_derivatives,
@@ -180,21 +190,11 @@ class Oracle:
         self.passes[which] += 1 + count
         if which == "hand" and self.eager:
             rng = np.random.default_rng(0)
-            runs = [
-                self._eagerly(at, rest, dys)
-                for at in [live, *(shaken(live, rng) for _ in range(count))]
-            ]
-        else:
-            runs = [
-                to_numpy(
-                    self._monte_carlo[which](live, rest, dys, np.uint32(seed), size)
-                )
-                for seed in range(count + 1)
-            ]
-        return [
-            np.asarray(np.max([finite(abs(v - values[0])) for v in values[1:]], axis=0))
-            for values in zip(*runs)
-        ]
+            moved = [live, *(shaken(live, rng) for _ in range(count))]
+            return spread([self._eagerly(at, rest, dys) for at in moved])
+        program = self._monte_carlo[which]
+        seeds = np.arange(count + 1, dtype=np.uint32)
+        return spread([to_numpy(program(live, rest, dys, s, size)) for s in seeds])
 
     def first_nonfinite(self, live, rest, dys) -> tuple[str, tuple]:
         """The operation of the hand that first makes NaN or inf, and its operands."""
@@ -292,20 +292,11 @@ class Oracle:
 
     @cached_property
     def _monte_carlo(self):
-        widen = bool(self.leaks)
-
-        def hand(live, rest, dys, seed, size):
-            change = Change(widen=widen, seed=seed, size=size)
-            return changed(self.functions.hand, change)(live, rest, dys)
-
-        def truth(live, rest, dys, seed, size):
-            primal = self.functions.primal
-            if widen:  # For the noise of its constants.
-                primal = changed(primal, Change(widen=True, seed=seed, size=size))
-            noisy = Change(seed=seed + np.uint32(1), size=size)
-            return changed(self.pullback(primal), noisy)(live, rest, dys)
-
-        return {"hand": self.jit(hand), "truth": self.jit(truth)}
+        f, widen = self.functions, bool(self.leaks)
+        return {
+            "hand": self.jit(rounded(f.hand, widen)),
+            "truth": self.jit(rounded_truth(f.primal, self.pullback, widen)),
+        }
 
     def jit(self, f: Callable) -> Callable:
         """jax.jit; for small programs without LLVM's passes, which cost more than gain.
@@ -340,8 +331,3 @@ def like(v: Any, dtype: Any) -> jax.ShapeDtypeStruct:
     """A leaf's shape in another float dtype; complex leaves stay."""
     is_float = jnp.issubdtype(v.dtype, jnp.floating)
     return jax.ShapeDtypeStruct(v.shape, dtype if is_float else v.dtype)
-
-
-def finite(v: Values) -> np.ndarray:
-    """NaN and inf as 0."""
-    return np.asarray(np.where(np.isfinite(v), v, 0.0))

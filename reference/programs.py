@@ -73,7 +73,8 @@ def narrowings(jaxpr) -> list[str]:
             if is_narrow(dtype) and any(
                 getattr(w.aval, "dtype", None) == np.float64 for w in eqn.invars
             ):
-                found[f"{source_of(eqn)} casts float64 to {dtype}"] = None
+                place = source_of(eqn) or "a library"
+                found[f"{place} casts float64 to {dtype}"] = None
     return list(found)
 
 

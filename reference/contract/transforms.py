@@ -4,7 +4,7 @@ Only what proof.py leaves open comes here. A rule that a transformation refuses 
 note: a kernel or a callback need not batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -73,22 +73,38 @@ def _custom_vjp(case: Case) -> list[Finding]:
 
 
 def _vmap(case: Case) -> list[Finding]:
-    f, dys = pullback(case.subject), (case.dy, case.other_dy)
-    both = [np.stack(pair) for pair in zip(*dys)]
-    points = case.subject.args, case.other_args
-    findings = []
-    for which, axes, args in (
-        ("dy alone", (None, 0), case.subject.args),
-        ("all inputs", (0, 0), jax.tree.map(_stack, *points)),
-        ("the arguments alone", (0, None), jax.tree.map(_stack, *points)),
-    ):
-        over = both if axes[1] == 0 else case.dy
-        batched = jax.jit(jax.vmap(f, axes))(args, over)[1]
-        for i, dy in enumerate(dys if axes[1] == 0 else (case.dy, case.dy)):
-            at = points[i] if axes[0] == 0 else points[0]
+    f = pullback(case.subject)
+    for which, is_batched, over_dy in _batches(len(case.subject.args)):
+        points = (
+            (case.subject.args, case.dy),
+            (
+                _where(is_batched, case.other_args, case.subject.args),
+                case.other_dy if over_dy else case.dy,
+            ),
+        )
+        args, dys = jax.tree.map(_stack, *points)
+        axes = tuple(0 if b else None for b in is_batched), 0 if over_dy else None
+        given = _where(is_batched, args, case.subject.args), dys if over_dy else case.dy
+        batched = jax.jit(jax.vmap(f, axes))(*given)[1]
+        for i, (at, dy) in enumerate(points):
             got = {k: v[i] for k, v in batched.items()}
-            findings += _compare(case, "vmap", got, which, at=at, dy=dy)
-    return findings[:1]
+            found = _compare(case, "vmap", got, which, at=at, dy=dy)
+            if found:
+                return found[:1]
+    return []
+
+
+def _batches(count: int) -> Iterator[tuple[str, list[bool], bool]]:
+    """What is batched: its name, which of `count` arguments are, and whether dy is."""
+    yield "dy alone", [False] * count, True
+    yield "all inputs", [True] * count, True
+    yield "the arguments alone", [True] * count, False
+    for k in range(count) if count > 1 else ():
+        yield f"argument {k} alone", [j == k for j in range(count)], False
+
+
+def _where(which: list[bool], these: tuple, those: tuple) -> tuple:
+    return tuple(a if w else b for w, a, b in zip(which, these, those))
 
 
 def _stack(a: Any, b: Any) -> Any:

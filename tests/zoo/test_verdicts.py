@@ -20,18 +20,6 @@ FEW = [
 ]
 REST = sorted(set(ALL) - set(FEW))
 
-DISPUTED: dict[str, str] = {}
-
-
-def cases(few: list[tuple[str, str]]) -> list:
-    """Parameters of a test; a disputed case is an expected failure."""
-    return [
-        pytest.param(
-            n, d, marks=pytest.mark.xfail(n in DISPUTED, reason=DISPUTED.get(n, ""))
-        )
-        for n, d in few
-    ]
-
 
 def assert_verdict(name: str, dtype: str) -> None:
     case = CASES[name]
@@ -48,12 +36,12 @@ def assert_verdict(name: str, dtype: str) -> None:
         assert any(w.startswith(leaf) for w in wrong for leaf in case.leaf), report
 
 
-@pytest.mark.parametrize("name,dtype", cases(FEW))
+@pytest.mark.parametrize("name,dtype", FEW)
 def test_verdict(name, dtype):
     assert_verdict(name, dtype)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name,dtype", cases(REST))
+@pytest.mark.parametrize("name,dtype", REST)
 def test_verdict_of_the_rest(name, dtype):
     assert_verdict(name, dtype)

@@ -1,5 +1,8 @@
 """What jit, vmap and custom_vjp must not change, and the traces that prove it."""
 
+import warnings
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -189,3 +192,53 @@ def test_the_narrowest_type_is_found_inside_nested_programs():
     assert narrowest_epsilon(trace(lambda x: 2 * x, x)) == 2.0**-52
     assert not is_opaque(trace(f, x))
     assert is_opaque(trace(jax.jit(lambda x: host(np.tanh, x)(x)), x))
+
+
+def test_arguments_are_batched_one_by_one():
+    def rows(w, x):
+        """Takes the number of rows from w, and repeats them where x has more."""
+        products = [w[i] * x[i % len(x)] for i in range(len(w))]
+        return np.resize(products, np.broadcast_shapes(w.shape, x.shape))
+
+    def product(rows):
+        def call(w, x):
+            like = jax.ShapeDtypeStruct(w.shape, w.dtype)
+            return jax.pure_callback(rows, like, w, x, vmap_method="expand_dims")
+
+        return call
+
+    def squares(rows):
+        def backward(residuals, dy):
+            w, x = residuals
+            p = product(rows)(w, x)
+            return p * x * dy, p * w * dy
+
+        def forward(w, x):
+            return (w * x) ** 2 / 2, (w, x)
+
+        return r.subject(forward, backward, r.normal(5), r.normal(5, seed=3))
+
+    dy = np.array(r.normal(5, seed=7))
+    (finding,) = r.judge(squares(lambda w, x: rows(*map(np.asarray, (w, x)))), dy)
+    assert finding.fatal and "over argument 1 alone" in finding.sentence
+    assert not r.judge(squares(lambda w, x: np.asarray(w) * np.asarray(x)), dy)
+
+
+@pytest.mark.parametrize(
+    "forward,backward,args",
+    [
+        (r.tanh_forward, r.tanh_backward, (r.normal(5),)),
+        (r.linear_forward, r.linear_backward, (r.normal(5, 3), r.normal(2, 5))),
+        (r.norm_forward, r.norm_backward, (r.normal(3, 5),)),
+    ],
+)
+def test_residuals_and_dy_may_be_donated(forward, backward, args):
+    y, residuals = jax.jit(forward)(*args)
+    dy = jnp.asarray(r.normal(*y.shape, seed=7))
+    kept = jax.jit(backward)(residuals, dy)
+    given = jax.tree.map(lambda v: v.copy(), (residuals, dy))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Some donated buffers were not usable")
+        donated = jax.jit(backward, donate_argnums=(0, 1))(*given)
+    chex.assert_trees_all_equal(donated, kept)
+    assert any(v.is_deleted() for v in jax.tree.leaves(given))
