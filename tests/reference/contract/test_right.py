@@ -230,6 +230,7 @@ def subjects():
         yield pytest.param(entry, id=name)
 
 
+@pytest.mark.slow  # tests/test_registry.py judges them by default, contract included.
 @pytest.mark.parametrize("entry", [*subjects()])
 def test_no_registered_rule_is_accused(entry, keys):
     draw = next(iter(entry.inputs.values()))
