@@ -56,10 +56,10 @@ def test_loss_and_gradient_are_those_of_optax(logits):
 @pytest.mark.parametrize("labels,t", [((1, 2), 4), ((1, 1), 4), ((2,), 3), ((), 3)])
 def test_loss_is_the_sum_over_all_alignments(labels, t, keys):
     logp = jax.nn.log_softmax(jax.random.normal(next(keys), (1, t, 3)))
-    p = 0.0
+    rows, p = np.asarray(logp[0]), 0.0
     for path in product(range(3), repeat=t):
         if tuple(k for k, _ in groupby(path) if k != 0) == labels:
-            p += np.exp(sum(logp[0, i, k] for i, k in enumerate(path)))
+            p += np.exp(rows[np.arange(t), list(path)].sum())
     padded = jnp.array([[*labels, *(0,) * (2 - len(labels))]])
     target = CTCTarget(padded, jnp.array([t]), jnp.array([len(labels)]))
     assert noise(ctc().forward(logp, target)[0], -np.log(p)) <= UNITS
