@@ -7,9 +7,10 @@ because the largest of a few is a matter of luck, and no less than half a roundi
 the largest entry, which nobody can avoid. At hard inputs nothing finite becomes NaN or
 inf, whatever autodiff does there.
 
-One entry of each constructor by default, all of them with -m slow.
+By default the first entry of every third constructor, all entries with -m slow.
 """
 
+import zlib
 from contextlib import ExitStack
 from functools import partial
 
@@ -28,12 +29,13 @@ RATIO = 1.5
 NOTHING = 1e-9  # A leaf this small beside the others is zero, but for rounding.
 
 
-def first_of_each(entries):
-    """The names; all but the first entry of a constructor are marked slow."""
+def some_of(entries):
+    """The names; what does not run by default is marked slow."""
     seen = set()
     for name, entry in entries.items():
         constructor = (entry.rule if entries is RULES else entry.loss).name
-        yield pytest.param(name, marks=[pytest.mark.slow] * (constructor in seen))
+        left = constructor in seen or zlib.crc32(constructor.encode()) % 3 > 0
+        yield pytest.param(name, marks=[pytest.mark.slow] * left)
         seen.add(constructor)
 
 
@@ -173,12 +175,12 @@ def judge_rounding(draw, hand, auto):
         assert found.max() <= RATIO, (dtype, found)
 
 
-@pytest.mark.parametrize("name", [*first_of_each(RULES)])
+@pytest.mark.parametrize("name", [*some_of(RULES)])
 def test_rule_errs_no_more_than_autodiff(name):
     judge_rounding(*as_rule(name))
 
 
-@pytest.mark.parametrize("name", [*first_of_each(LOSSES)])
+@pytest.mark.parametrize("name", [*some_of(LOSSES)])
 def test_loss_errs_no_more_than_autodiff(name):
     judge_rounding(*as_loss(name))
 
@@ -215,14 +217,14 @@ EACH_RANGE = ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("dtype", EACH_RANGE)
-@pytest.mark.parametrize("name", [*first_of_each(RULES)])
+@pytest.mark.parametrize("name", [*some_of(RULES)])
 def test_rule_is_finite_at_its_hard_inputs(name, dtype):
     draw, hand, _ = as_rule(name)
     assert not_finite(RULES[name].inputs, draw, hand, dtype) == []
 
 
 @pytest.mark.parametrize("dtype", EACH_RANGE)
-@pytest.mark.parametrize("name", [*first_of_each(LOSSES)])
+@pytest.mark.parametrize("name", [*some_of(LOSSES)])
 def test_loss_is_finite_at_its_hard_inputs(name, dtype):
     draw, hand, _ = as_loss(name)
     assert not_finite(LOSSES[name].inputs, draw, hand, dtype) == []
