@@ -11,6 +11,7 @@ from purefw.softmax_attention import AttentionInput, padding_mask
 from tests.refute import compiled, pull, refuted
 
 PLAIN, CAUSAL = compiled(attention()), compiled(attention(causal=True))
+SLOW = pytest.mark.slow
 
 
 def drawn(keys, heads=3, key_heads=3, mask=None, steps=(5, 7)):
@@ -171,7 +172,9 @@ def test_a_length_outside_the_array_hides_all_keys_or_none():
 
 
 @pytest.mark.parametrize("in_turn", [True, False])
-@pytest.mark.parametrize("steps", [(7, 7), (5, 11), (11, 5)])
+@pytest.mark.parametrize(
+    "steps", [(5, 11), *(pytest.param(s, marks=SLOW) for s in [(7, 7), (11, 5)])]
+)
 def test_blocks_of_queries_and_all_heads_at_once_change_nothing(
     keys, steps, in_turn, monkeypatch
 ):

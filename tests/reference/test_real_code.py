@@ -55,7 +55,7 @@ class Case:
         leaves: The leaves that carry the verdict; every leaf where empty.
         why: Where the verdict is not RIGHT, what is to blame.
         call: From the function to one of arrays alone.
-        slow: Takes minutes.
+        slow: Takes long, or is much like another that runs.
     """
 
     where: str
@@ -186,6 +186,7 @@ CUSTOM_VJP = {
         SPLASH + "_attention_reference_custom",
         (normal(5, 3), normal(5, 3), normal(5, 3)),
         call=splash(2.0),
+        slow=True,
     ),
     "flash attention's reference": Case(
         ATTENTION + "flash_attention:_mha_reference",
@@ -236,12 +237,14 @@ CUSTOM_VJP = {
         WRONG,
         why="rounds to eight bits, and passes dy straight through where it clips; "
         + STATE,
+        slow=True,
     ),
     "fp8 out_qdq": Case(
         FP8 + "out_qdq",
         (jnp.float32, E5M2, normal(3, 5), *meta),
         WRONG,
         why="the identity, whose cotangent is rounded to eight bits; " + STATE,
+        slow=True,
     ),
     "fp8 out_dq": Case(
         FP8 + "out_dq",
@@ -255,11 +258,13 @@ CUSTOM_VJP = {
         WRONG,
         why="rounds dy to eight bits; " + STATE,
         call=quantised_product,
+        slow=True,
     ),
     "ott loop that may end early": Case(
         "ott.math.fixed_point_loop:fixpoint_iter_backprop",
         (numbers(0.7)[0], normal(3)),
         call=iterated_cosine(0),
+        slow=True,
     ),
     "ott loop of fixed length": Case(
         "ott.math.fixed_point_loop:fixpoint_iter_backprop",
@@ -278,6 +283,7 @@ CUSTOM_VJP = {
     "ott sqrtm_only": Case(
         "ott.math.matrix_square_root:sqrtm_only",
         (spd(), 1e-6, 0, 10, 1000, 1e-6),
+        slow=True,
     ),
     "ott inv_sqrtm_only": Case(
         "ott.math.matrix_square_root:inv_sqrtm_only",

@@ -1,6 +1,6 @@
 """The verifier on the zoo: finds the wrong, accuses none, tells the imprecise apart.
 
-One case in sixteen runs always, in its first dtype; the others run under `-m slow`.
+One case in thirty-two runs always, in its first dtype; the others run under `-m slow`.
 """
 
 import zlib
@@ -16,7 +16,7 @@ ALL = [(name, d) for name, case in CASES.items() for d in case.dtypes]
 FEW = [
     (name, case.dtypes[0])
     for name, case in CASES.items()
-    if zlib.crc32(name.encode()) % 16 == 0
+    if zlib.crc32(name.encode()) % 32 == 0
 ]
 REST = sorted(set(ALL) - set(FEW))
 
