@@ -6,8 +6,8 @@ the order of the rows follows, and the history. It is one npz file, whose entrie
 checksums, written to the disk before Orbax puts it in its place by one rename. So a
 process killed in the middle, or a full disk, leaves the earlier ones as they were.
 
-    about    the step, the history, what the rows are drawn from, and of each leaf the
-             name, shape and dtype, as JSON
+    about    the step, the history, what the rows are drawn from, the settings, and of
+             each leaf the name, shape and dtype, as JSON
     NAME     a leaf: its bytes
 
 Writing needs orbax-checkpoint, of the extra `train`, and a copy of the state on the
@@ -16,7 +16,7 @@ host. Reading needs NumPy alone.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -63,7 +63,12 @@ class Checkpoints:
     """
 
     def __init__(
-        self, directory: str | Path, *, keep: int = 3, every: int | None = None
+        self,
+        directory: str | Path,
+        *,
+        keep: int = 3,
+        every: int | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         """Make the directory where there is none, and clear what a killed run left.
 
@@ -71,6 +76,8 @@ class Checkpoints:
             directory: Of the checkpoints of one training and nothing else.
             keep: How many of the newest stay, beside the best. At least 1.
             every: Steps between checkpoints within an epoch. None: none.
+            settings: What else the training was begun with, for `settings_of`: names
+                and values that JSON knows.
 
         Raises:
             CheckpointError: the directory cannot be made or read, `keep` is not
@@ -79,7 +86,7 @@ class Checkpoints:
         if keep < 1:
             raise CheckpointError(f"checkpoint: keep must be at least 1, got {keep}")
         self.every, self._directory = every, Path(directory)
-        self._orbax = _orbax()
+        self._settings, self._orbax = dict(settings or {}), _orbax()
         with _told(self._directory, "be a folder to write to"):
             self._directory.mkdir(parents=True, exist_ok=True)
             self._manager = self._orbax.manager(self._directory, keep)
@@ -111,7 +118,9 @@ class Checkpoints:
             self._orbax.save(
                 self._manager,
                 moment.step,
-                lambda folder: write(folder / FILE.name, moment.snapshot),
+                lambda folder: write(
+                    folder / FILE.name, moment.snapshot, self._settings
+                ),
                 loss,
             )
 
@@ -169,16 +178,28 @@ def steps(directory: str | Path) -> list[int]:
         return _orbax().steps(directory)
 
 
-def write(path: Path, snapshot: Snapshot) -> None:
+def settings_of(directory: str | Path) -> dict[str, Any]:
+    """The settings that the newest checkpoint was written with; it must exist.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    return read(Path(directory) / str(steps(directory)[-1]))[0]["settings"]
+
+
+def write(path: Path, snapshot: Snapshot, settings: Mapping[str, Any]) -> None:
     """The file of a checkpoint, on the disk when this returns."""
     arrays = to_arrays(snapshot.state) | {"key": to_arrays(snapshot.key)["leaf"]}
     about = {
         "step": snapshot.step,
         "source": snapshot.source._asdict(),
+        "settings": settings,
         "history": [epoch._asdict() for epoch in snapshot.history],
         "leaves": {name: (v.shape, str(v.dtype)) for name, v in arrays.items()},
     }
     arrays["about"] = np.array(json.dumps(about).encode())
+    if jax.process_index():
+        return  # Of several processes the first one writes.
     with path.open("wb") as file:
         np.savez(file, **{name: _bytes(v) for name, v in arrays.items()})
         file.flush()

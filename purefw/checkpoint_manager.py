@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import (
     AnyPreservationPolicy,
     BestN,
     LatestN,
 )
+
+from purefw.checkpoint import read
 
 ITEM = "training"  # The folder of the file within that of the step.
 
@@ -29,8 +32,8 @@ class FileHandler(ocp.CheckpointHandler):
         args.write(Path(directory))
 
     def restore(self, directory: Any, args: Any = None) -> Any:
-        """Reading needs no Orbax: see `read` of purefw.checkpoint."""
-        raise NotImplementedError
+        """What `read` of purefw.checkpoint finds, which needs no Orbax."""
+        return read(Path(directory).parent)
 
 
 @ocp.args.register_with_handler(FileHandler, for_save=True, for_restore=True)
@@ -43,8 +46,9 @@ class FileArgs(ocp.args.CheckpointArgs):
 
 def manager(directory: Path, keep: int) -> ocp.CheckpointManager:
     """One that keeps the `keep` newest steps and that of the lowest loss."""
-    for path in directory.glob("*.orbax-checkpoint-tmp*"):
-        shutil.rmtree(path)  # Orbax would do so in a thread that outlives the program.
+    if jax.process_index() == 0:
+        for path in directory.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(path)  # Orbax would, in a thread that outlives the program.
     best = BestN(
         get_metric_fn=lambda metrics: -metrics["validation_loss"],
         n=1,

@@ -20,11 +20,17 @@ def evaluate(
 
     There is no accuracy, but None, where the labels are floats.
     """
-    scores = predict(params, split.x, network=network)
-    value = loss.forward(scores, split.labels)[0]
-    if jnp.issubdtype(split.labels.dtype, jnp.floating):
+    return judged(predict(params, split.x, network=network), split.labels, loss)
+
+
+def judged(
+    scores: Float[Array, "n *scores"], labels: Shaped[Array, "n *steps"], loss: Loss
+) -> tuple[Float[Array, ""], Float[Array, ""] | None]:
+    """Loss and accuracy of what a network said of all rows."""
+    value = loss.forward(scores, labels)[0]
+    if jnp.issubdtype(labels.dtype, jnp.floating):
         return value, None
-    return value, accuracy(scores, split.labels)
+    return value, accuracy(scores, labels)
 
 
 def predict(
@@ -32,11 +38,22 @@ def predict(
 ) -> Float[Array, "n *scores"]:
     """The network at inference on every row, ROWS rows at a time."""
     n = len(x) // ROWS
-    if n == 0:
-        return network.apply(params, x)
-    parts = x[: n * ROWS].reshape(n, ROWS, *x.shape[1:])
-    y = lax.map(lambda rows: network.apply(params, rows), parts)
-    y = y.reshape(n * ROWS, *y.shape[2:])
-    if len(y) == len(x):
-        return y
-    return jnp.concatenate([y, network.apply(params, x[len(y) :])])
+    full = x[: n * ROWS].reshape(n, ROWS, *x.shape[1:])
+    return predict_parts(params, full, x[n * ROWS :], network=network)
+
+
+def predict_parts(
+    params: Any,
+    full: Shaped[Array, "parts b *features"],
+    rest: Shaped[Array, "r *features"],
+    *,
+    network: Rule,
+) -> Float[Array, "n *scores"]:
+    """The network at inference on parts of equal size and on the rows that remain."""
+    found = []
+    if len(full):
+        y = lax.map(lambda rows: network.apply(params, rows), full)
+        found.append(y.reshape(-1, *y.shape[2:]))
+    if len(rest):
+        found.append(network.apply(params, rest))
+    return jnp.concatenate(found)

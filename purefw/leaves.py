@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.multihost_utils import process_allgather
 
 
 class Spec(NamedTuple):
@@ -84,9 +85,12 @@ def check_alike(who: str, got: dict[str, Spec], wanted: dict[str, Spec]) -> None
 
 
 def to_arrays(tree: Any) -> dict[str, np.ndarray]:
-    """The leaves by name, in NumPy; of a random key the integers that it is made of."""
+    """The leaves by name, in NumPy; of a random key the integers that it is made of.
+
+    Parts of a leaf that other processes hold are fetched; all of them must ask for it.
+    """
     return {
-        name: np.asarray(jax.random.key_data(v) if is_key(v) else v)
+        name: _whole(jax.random.key_data(v) if is_key(v) else v)
         for name, v in named(tree).items()
     }
 
@@ -110,3 +114,13 @@ def to_tree(arrays: Mapping[str, np.ndarray], like: Any) -> Any:
 def is_key(leaf: Any) -> bool:
     """Whether a leaf holds random keys."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def gathered(tree: Any) -> Any:
+    """The tree on this process's own device, wherever a mesh has its arrays."""
+    return to_tree(to_arrays(tree), tree)
+
+
+def _whole(v: Any) -> np.ndarray:
+    here = getattr(v, "is_fully_addressable", True) or v.is_fully_replicated
+    return np.asarray(v if here else process_allgather(v, tiled=True))

@@ -43,6 +43,7 @@ from jaxtyping import Shaped
 from purefw.affine import Affine
 from purefw.layers.linear import LinearParams
 from purefw.layers.multi_head_attention import MultiHeadParams
+from purefw.leaves import is_key
 
 AXES = ("data", "fsdp", "model")
 ROWS = PartitionSpec(("data", "fsdp"))  # Of the first axis of a minibatch.
@@ -162,12 +163,17 @@ def shardings(specs: Any, mesh: Mesh) -> Any:
 
 def check_batch_size(batch_size: int, mesh: Mesh | AbstractMesh) -> None:
     """Raise ValueError unless the devices' shares of a minibatch are equal."""
-    parts = mesh.shape["data"] * mesh.shape["fsdp"]
+    parts = row_parts(mesh)
     if batch_size % parts:
         raise ValueError(
             f"mesh: batch_size must be a multiple of data x fsdp, {parts}, "
             f"got {batch_size}"
         )
+
+
+def row_parts(mesh: Mesh | AbstractMesh) -> int:
+    """In how many parts a mesh splits the rows."""
+    return mesh.shape["data"] * mesh.shape["fsdp"]
 
 
 def batches(
@@ -214,5 +220,8 @@ def _spec(
 
 
 def _placed(v: Any, sharding: NamedSharding) -> jax.Array:
+    if is_key(v):
+        data = _placed(jax.random.key_data(v), sharding)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(v))
     value = np.asarray(v)
     return jax.make_array_from_callback(value.shape, sharding, lambda i: value[i])

@@ -58,8 +58,7 @@ def join(place: Place) -> None:
         place: From `launched`, or made by hand.
 
     Raises:
-        ValueError: an incomplete or impossible place.
-        RuntimeError: the others do not answer, from JAX.
+        ValueError: an incomplete or impossible place, or others that do not answer.
     """
     given = [v is not None for v in place]
     if any(given) and not all(given):
@@ -73,4 +72,11 @@ def join(place: Place) -> None:
             f"processes: process_id must be in [0, {place.num_processes}), "
             f"got {place.process_id}"
         )
-    jax.distributed.initialize(*place)
+    try:
+        jax.distributed.initialize(*place)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"processes: coordinator {place.coordinator} must connect all "
+            f"{place.num_processes}, got {reason}"
+        ) from None

@@ -29,7 +29,6 @@ app.command()(trace)
 app.command()(train)
 app.command()(power)
 app.command()(lab)
-app.command()(bench)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ lost once logits are large. So the minibatch to come is judged as training meets
 import time
 from collections.abc import Callable
 
+from purefw.leaves import gathered
 from purefw.rule import Loss, Rule
 from purefw.train import Moment
 from reference.check import check_network
@@ -65,8 +66,9 @@ class Watch:
             return
         began = time.perf_counter()
         x, target, key = moment.next_batch()
+        params = gathered(moment.params)
         report = check_network(
-            self._network, self._loss, moment.params, x, target, key=key, points=0
+            self._network, self._loss, params, x, target, key=key, points=0
         )
         seconds = time.perf_counter() - began
         self._log(f"step {moment.step}: {report.verdict.name}, {seconds:.1f} s")

@@ -5,16 +5,11 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-import optax
-from jaxtyping import Array, Key
-
-from purefw.compose import loss_and_grad
 from purefw.data import Dataset
 from purefw.rule import Loss, Rule
 from purefw.train.callbacks import Bar
 from purefw.train.loop import train
-from purefw.train.moment import Epoch, Moment, NonFiniteLoss, Snapshot
-from purefw.train.step import Gradient
+from purefw.train.moment import Epoch, Moment, NonFiniteLoss
 
 Callback = Callable[[Moment], bool | None]
 
@@ -31,44 +26,35 @@ def fit(
     loss: Loss,
     data: Dataset,
     *,
-    optimiser: optax.GradientTransformation | str,
     epochs: int,
-    batch_size: int,
-    key: Key[Array, ""],
-    gradient: Gradient = loss_and_grad,
-    accumulate: int = 1,
     nonfinite: str = "raise",
     callbacks: Sequence[Callback] = (),
-    resume: Snapshot | None = None,
     progress: bool = False,
+    **settings: Any,
 ) -> Fitted:
-    """Train to the end; most arguments are those of `train`.
+    """Train to the end.
 
     Args:
-        network: See `train`, as for all the others up to `accumulate`.
+        network: See `train`.
         loss: As there.
         data: As there.
-        optimiser: As there.
         epochs: As there.
-        batch_size: As there.
-        key: As there.
-        gradient: As there.
-        accumulate: As there.
         nonfinite: As there, or "stop": warn, and return what the last good epoch left.
         callbacks: Functions of a Moment. They are called in their order at the end of
             every epoch, 0 included, and, where they have an attribute `every`, before
             every step that is a multiple of it. One that returns True ends training.
             Those that are context managers are entered before the first step and left
             after the last.
-        resume: As there.
         progress: Whether to draw a progress bar on the standard error stream.
+        **settings: The other arguments of `train`: optimiser, batch_size and key; and
+            gradient, accumulate, resume and mesh, which have defaults.
 
     Raises:
         ValueError: as there.
         NonFiniteLoss: as there.
 
     Example:
-        >>> import jax
+        >>> import jax, optax
         >>> from purefw.data import toy
         >>> from purefw.layers.tanh import tanh
         >>> from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
@@ -84,15 +70,10 @@ def fit(
         network,
         loss,
         data,
-        optimiser=optimiser,
         epochs=epochs,
-        batch_size=batch_size,
-        key=key,
-        gradient=gradient,
-        accumulate=accumulate,
         nonfinite=nonfinite,
         rests=[every for c in callbacks if (every := getattr(c, "every", None))],
-        resume=resume,
+        **settings,
     )
     with ExitStack() as stack:
         for callback in callbacks:

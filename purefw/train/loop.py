@@ -5,28 +5,26 @@ and the number of the step alone. Training therefore goes on from any Snapshot a
 had never been interrupted.
 """
 
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Key
 
 from purefw.compose import loss_and_grad
-from purefw.data import Dataset, Split
-from purefw.evaluation import evaluate
+from purefw.data import Dataset
 from purefw.rule import Loss, Rule
 from purefw.train.accumulate import accumulated
+from purefw.train.checks import check_arguments, check_fit, check_resumed, checksum
+from purefw.train.devices import Devices, Task, copied, many_devices, one_device
 from purefw.train.moment import Epoch, Moment, NonFiniteLoss, Snapshot, Source
 from purefw.train.optimisers import optimiser as named_optimiser
-from purefw.train.step import Gradient, State, batch_of, plan, train_epoch, train_step
-
-NONFINITE = ("raise", "stop", "skip")
+from purefw.train.step import Gradient, batch_of, plan, train_step
 
 
 def train(
@@ -43,6 +41,7 @@ def train(
     nonfinite: str = "raise",
     rests: Sequence[int] = (),
     resume: Snapshot | None = None,
+    mesh: Mesh | None = None,
 ) -> Iterator[Moment]:
     """Train, and hand over the state of things after every epoch.
 
@@ -67,6 +66,9 @@ def train(
         rests: Numbers of steps; training rests after every multiple of one of them,
             beside the ends of epochs.
         resume: Where to go on. None: at the beginning.
+        mesh: The devices that share the work: see purefw.mesh, which places parameters,
+            the optimiser's state and the rows on them. None: one device. The parameters
+            of the moments then lie where the mesh has them.
 
     Returns:
         An iterator of Moments: where training begins or goes on, which is epoch 0 at
@@ -74,8 +76,8 @@ def train(
 
     Raises:
         ValueError: an argument out of its range, a network that does not fit the data,
-            a loss that cannot be accumulated, or a snapshot of another key; all before
-            the first step.
+            a loss that cannot be accumulated, a snapshot of another key, or a minibatch
+            that the mesh cannot share out equally; all before the first step.
         NonFiniteLoss: while iterating; it holds the last good epoch's parameters.
     """
     check_arguments(data, epochs, batch_size, accumulate, nonfinite, rests)
@@ -89,19 +91,17 @@ def train(
         optimiser=optimiser,
         skip=nonfinite == "skip",
     )
+    task = Task(network, loss, data, optimiser, step, batch_size)
+    devices = one_device(task) if mesh is None else many_devices(task, mesh)
     source = Source(len(data.train.x), batch_size, checksum(data.train))
     init_key, order_key = jax.random.split(jax.random.clone(key))
     if resume is None:
-        params = network.init(init_key)
-        state = State(params, optimiser.init(params))
-        resume = Snapshot(state, key, 0, (), source)
+        resume = Snapshot(devices.initial(init_key), key, 0, (), source)
     else:
         check_resumed(resume, key, source)
+        resume = resume._replace(state=devices.placed(resume.state))
     course = Course(
-        run=jax.jit(
-            partial(train_epoch, step=step, batch_size=batch_size), donate_argnums=0
-        ),
-        judge=jax.jit(partial(evaluate, network=network, loss=loss)),
+        devices=devices,
         data=data,
         epochs=epochs,
         batch_size=batch_size,
@@ -109,7 +109,7 @@ def train(
         rests=tuple(rests),
         skip=nonfinite == "skip",
     )
-    return _moments(course, resume._replace(state=copied(resume.state)))
+    return _moments(course, resume)
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,7 @@ class Course:
     """What stays the same through a training.
 
     Attributes:
-        run: `train_epoch`, jitted, with its step bound.
-        judge: `evaluate`, jitted.
+        devices: Where it runs.
         data: What to learn from and what to judge by.
         epochs: How many.
         batch_size: Rows a step.
@@ -127,8 +126,7 @@ class Course:
         skip: Whether steps that are not finite are skipped.
     """
 
-    run: Callable[..., tuple[State, Array]]
-    judge: Callable[..., tuple[Array, Array | None]]
+    devices: Devices
     data: Dataset
     epochs: int
     batch_size: int
@@ -157,9 +155,8 @@ class Course:
 
     def judged(self, number: int, params: Any) -> Epoch:
         """How good parameters are."""
-        splits = (self.data.train, self.data.validation)
-        values = [jax.tree.map(float, self.judge(params, split)) for split in splits]
-        return Epoch(number, *values[0], *values[1])
+        train, validation = jax.tree.map(float, self.devices.judge(params))
+        return Epoch(number, *train, *validation)
 
 
 def _moments(course: Course, now: Snapshot) -> Iterator[Moment]:
@@ -189,9 +186,8 @@ def _advanced(course: Course, now: Snapshot) -> tuple[Snapshot, np.ndarray]:
     """The steps to the next rest, and their losses."""
     start = now.step % course.steps
     stop = start + course.next_rest(now.step) - now.step
-    state, losses = course.run(
-        now.state, course.data.train, course.epoch_key(now.step), start=start, stop=stop
-    )
+    key = course.epoch_key(now.step)
+    state, losses = course.devices.run(now.state, key, start, stop)
     now = now._replace(state=state, step=now.step + stop - start)
     return now, np.asarray(losses)[start:stop]
 
@@ -205,73 +201,3 @@ def _ended(course: Course, now: Snapshot, good: Any) -> Snapshot:
             step = course.steps if number else 0
             raise NonFiniteLoss(number, step, value, good, now.history)
     return now._replace(history=(*now.history, record))
-
-
-def copied(tree: Any) -> Any:
-    """The arrays of a tree in memory of their own, which no donation takes."""
-    return jax.tree.map(jnp.copy, tree)
-
-
-def check_arguments(
-    data: Dataset,
-    epochs: int,
-    batch_size: int,
-    accumulate: int,
-    nonfinite: str,
-    rests: Sequence[int],
-) -> None:
-    """Raise ValueError unless each is in its range."""
-    rows = len(data.train.x)
-    if epochs < 1:
-        raise ValueError(f"train: epochs must be at least 1, got {epochs}")
-    if not 1 <= batch_size <= rows:
-        raise ValueError(
-            f"train: batch_size must be in [1, {rows}], the rows of {data.name} to "
-            f"learn from, got {batch_size}"
-        )
-    if accumulate < 1 or batch_size % accumulate:
-        raise ValueError(
-            f"train: accumulate must divide batch_size {batch_size}, got {accumulate}"
-        )
-    if nonfinite not in NONFINITE:
-        raise ValueError(
-            f"train: nonfinite must be one of {', '.join(NONFINITE)}, got {nonfinite!r}"
-        )
-    if min(rests, default=1) < 1:
-        raise ValueError(f"train: rests must be at least 1, got {min(rests)}")
-
-
-def checksum(split: Split) -> int:
-    """Of the bytes of a split, so that a snapshot knows its data again."""
-    return zlib.crc32(np.asarray(split.labels), zlib.crc32(np.asarray(split.x)))
-
-
-def check_resumed(resume: Snapshot, key: Key[Array, ""], source: Source) -> None:
-    """Raise ValueError unless the rows to come are those that the snapshot awaits."""
-    old, new = (jax.random.key_data(k).tolist() for k in (resume.key, key))
-    if new != old:
-        raise ValueError(f"train: key must be that of the snapshot, {old}, got {new}")
-    for name, old, new in zip(Source._fields, resume.source, source):
-        if new != old:
-            raise ValueError(
-                f"train: {name} of the data must be that of the snapshot, {old}, "
-                f"got {new}"
-            )
-
-
-def check_fit(network: Rule, data: Dataset) -> None:
-    """Raise ValueError unless the network maps the data's rows to what is judged."""
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    scores = jax.eval_shape(
-        lambda key, x: network.apply(network.init(key), x), key, data.train.x
-    )
-    labels = data.train.labels.shape
-    if data.classes is None:
-        wanted, expected = f"an array like the labels of {data.name}", labels
-    else:
-        wanted = f"one score a class of {data.name}"
-        expected = (*labels, data.classes)
-    if scores.shape != expected:
-        raise ValueError(
-            f"train: network must give {wanted}, shape {expected}, got {scores.shape}"
-        )

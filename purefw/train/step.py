@@ -5,6 +5,7 @@ function of the same signature made by autodiff. The optimisers are Optax's.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -135,16 +136,31 @@ def train_epoch(
         The next state, and the loss before each step, 0 where it was not taken.
     """
     order, network_key = plan(key, len(split.x), batch_size)
+    batch = partial(batch_of, split, order, network_key)
+    stop = len(order) if stop is None else stop
+    return take_steps(state, batch, len(order), start, stop, step=step)
 
-    def take(i: int | Array, state: State) -> tuple[State, Float[Array, ""]]:
-        return step(state, *batch_of(split, order, network_key, i))
+
+def take_steps(
+    state: State,
+    batch: Callable[[Any], tuple],
+    steps: int,
+    start: int | Int[Array, ""],
+    stop: int | Int[Array, ""],
+    *,
+    step: Callable[..., tuple[State, Float[Array, ""]]],
+) -> tuple[State, Float[Array, " steps"]]:
+    """The steps of an epoch from `start` to `stop`, which `batch` says what they see.
+
+    Returns:
+        The next state, and the loss before each of all `steps`, 0 where not taken.
+    """
 
     def body(i: Array, carry: tuple) -> tuple:
         state, losses = carry
-        state, loss = take(i, state)
+        state, loss = step(state, *batch(i))
         return state, losses.at[i].set(loss)
 
-    loss = jax.eval_shape(lambda state: take(0, state)[1], state)
-    losses = jnp.zeros(len(order), loss.dtype)
-    stop = len(order) if stop is None else stop
+    loss = jax.eval_shape(lambda state: step(state, *batch(0))[1], state)
+    losses = jnp.zeros(steps, loss.dtype)
     return lax.fori_loop(start, stop, body, (state, losses))

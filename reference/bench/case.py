@@ -38,10 +38,10 @@ class Case:
 
 def rule_case(rule: Rule, draw_x: Draw, form: Callable | None = None) -> Case:
     """A rule beside `form(params, x) -> y`; its own forward where there is no other."""
-    keys = (jax.random.key(7),) if rule.random else ()
 
     def forward(params, x):
-        return rule.forward(params, x, *keys)
+        key = (jax.random.key(7),) if rule.random else ()
+        return rule.forward(params, x, *key)
 
     form = form or (lambda params, x: forward(params, x)[0])
 

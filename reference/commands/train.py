@@ -1,6 +1,7 @@
 """`purefw train`: a network on a data set, its gradient by hand or by autodiff."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import jax
@@ -8,24 +9,22 @@ import typer
 from rich.console import Console
 
 import purefw
-from purefw.data import NAMES, to_itself
+from purefw.data import NAMES
 from purefw.exports import check_suffix, save_params
-from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
-from purefw.losses.squared_error import squared_error
-from purefw.train.loop import NONFINITE
+from purefw.leaves import gathered
+from purefw.train.checks import NONFINITE
 from purefw.train.optimisers import OPTIMISERS, SCHEDULES, one_of
-from purefw.train.optimisers import optimiser as make
 from reference import autodiff
 from reference.commands import settings
-from reference.commands.networks import ACTIVATIONS, NETWORKS, build
+from reference.commands.networks import ACTIVATIONS, NETWORKS
 
 GRADIENTS = {"manual": purefw.loss_and_grad, "autodiff": autodiff.loss_and_grad}
-BATCH_SIZE = 32
-DATA, NET, STEPS, LOOKS, FILES = (
+DATA, NET, STEPS, LOOKS, MANY, FILES = (
     "Data",
     "Network",
     "Descent",
     "While it trains",
+    "Many devices",
     "Checkpoints and results",
 )
 
@@ -82,7 +81,7 @@ def train(
     ] = 0.0,
     epochs: Annotated[int | None, option(STEPS, "How often all rows are seen.")] = None,
     batch_size: Annotated[
-        int | None, option(STEPS, f"Rows a step; else {BATCH_SIZE}, or all.")
+        int | None, option(STEPS, f"Rows a step; else {settings.BATCH_SIZE}, or all.")
     ] = None,
     accumulate: Annotated[
         int, option(STEPS, "Parts in which a minibatch goes through the network.")
@@ -104,6 +103,20 @@ def train(
     tensorboard: Annotated[
         Path | None, option(LOOKS, "Folder for TensorBoard.")
     ] = None,
+    plot: Annotated[
+        Path | None, option(LOOKS, "Folder for pictures: curves, weights, ...")
+    ] = None,
+    mesh: Annotated[
+        str | None,
+        option(MANY, "Devices along data, fsdp and model: data=8,model=2."),
+    ] = None,
+    coordinator: Annotated[
+        str | None, option(MANY, "Address and port of process 0: host:1234.")
+    ] = None,
+    num_processes: Annotated[
+        int | None, option(MANY, "How many; else what a launcher says.")
+    ] = None,
+    process_id: Annotated[int | None, option(MANY, "Which one this is.")] = None,
     checkpoints: Annotated[
         Path | None, option(FILES, "Folder; one at the end of every epoch.")
     ] = None,
@@ -124,65 +137,45 @@ def train(
 
     Exit code 1: the gradient is wrong (--verify-every). 2: an option or a file is.
     """
-    choice = one_of("network", network, NETWORKS)
-    source = one_of("gradient", gradient, GRADIENTS)
-    name, console = optimiser or choice.optimiser, Console()
+    options = SimpleNamespace(**locals())
+    console = settings.connect(options)
     exports = [check_suffix(path) for path in export or ()]
     with settings.floats(precision):
-        dataset = settings.load_for(network, data, data_dir, text_file, target, seed)
-        rule, description = build(network, dataset, layers, activation)
-        rule = settings.at_precision(rule, precision)
-        if network == "autoencoder":
-            dataset = to_itself(dataset)
-        loss = squared_error() if dataset.classes is None else softmax_cross_entropy()
-        rows = len(dataset.train.x)
-        batch_size = min(BATCH_SIZE, rows) if batch_size is None else batch_size
-        epochs = choice.epochs if epochs is None else epochs
-        descend = make(
-            name,
-            learning_rate,
-            schedule=schedule,
-            steps=epochs * (rows // max(1, batch_size)),
-            warmup=warmup,
-            clip=clip,
-            weight_decay=weight_decay,
-        )
-        callbacks = settings.onlookers(
-            rule,
-            loss,
-            console,
-            patience=patience,
-            log=log or (),
-            tensorboard=tensorboard,
-            checkpoints=checkpoints,
-            checkpoint_every=checkpoint_every,
-            keep=keep,
-            verify_every=verify_every,
-        )
-        rate = OPTIMISERS[name].rate if learning_rate is None else learning_rate
-        console.print(
-            f"{dataset.name}: {rows} rows to learn from, "
-            f"{len(dataset.validation.x)} held out. {description}, {gradient} "
-            f"gradient, {name}, {schedule} learning rate {rate}, batch {batch_size}.",
-            soft_wrap=True,
-        )
+        task = settings.task(options)
+        descend = settings.descent(options, task)
+        _describe(console, options, task)
         fitted = settings.fit_and_tell(
-            rule,
-            loss,
-            dataset,
+            task.network,
+            task.loss,
+            task.data,
             optimiser=descend,
-            epochs=epochs,
-            batch_size=batch_size,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
             key=jax.random.key(seed),
-            gradient=source,
+            gradient=one_of("gradient", gradient, GRADIENTS),
             accumulate=accumulate,
             nonfinite=nonfinite,
-            callbacks=callbacks,
-            resume=settings.resumed(resume, checkpoints, rule, descend),
-            progress=True,
+            mesh=settings.devices(options),
+            callbacks=settings.onlookers(options, task, console),
+            resume=settings.resumed(options, task, descend),
+            progress=not console.quiet,
         )
+        params = gathered(fitted.params)
     console.print(settings.table(fitted.history))
-    if dataset.name == "text":
+    if task.data.name == "text":
         console.print("loss: nats a character")
-    for path in exports:
-        save_params(path, fitted.params)
+    if jax.process_index() == 0:
+        for path in exports:
+            save_params(path, params)
+
+
+def _describe(console: Console, options: SimpleNamespace, task: settings.Task) -> None:
+    """One sentence about all that follows."""
+    data = task.data
+    console.print(
+        f"{data.name}: {len(data.train.x)} rows to learn from, "
+        f"{len(data.validation.x)} held out. {task.description}, {options.gradient} "
+        f"gradient, {options.optimiser}, {options.schedule} learning rate "
+        f"{options.learning_rate}, batch {options.batch_size}.",
+        soft_wrap=True,
+    )
