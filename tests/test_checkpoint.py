@@ -14,9 +14,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import orbax.checkpoint as ocp
 import pytest
 
-from purefw.checkpoint import FILE, CheckpointError, Checkpoints, restore, steps
+from purefw.checkpoint import (
+    FILE,
+    CheckpointError,
+    Checkpoints,
+    restore,
+    settings_of,
+    steps,
+)
+from purefw.checkpoint_manager import FileArgs, manager
 from purefw.compose import chain
 from purefw.data import toy
 from purefw.layers.dropout import dropout
@@ -92,6 +101,27 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     assert steps(tmp_path) == [best * EPOCH, 6 * EPOCH, 7 * EPOCH]
     snapshot = restore(tmp_path, NETWORK, optax.sgd(3.0), step="best")
     assert snapshot.step == best * EPOCH
+
+
+def test_orbax_itself_reads_what_it_wrote(tmp_path):
+    _fit(tmp_path, epochs=1)
+    args = ocp.args.Composite(training=FileArgs(write=None))
+    with manager(tmp_path, keep=3) as keeper:
+        about, arrays = keeper.restore(5, args=args)["training"]
+    assert about["step"] == 5 and about["settings"] == {}
+    snapshot = restore(tmp_path, NETWORK, OPTIMISER)
+    np.testing.assert_array_equal(
+        arrays["params.0.weight"], snapshot.state.params[0].weight
+    )
+
+
+def test_settings_are_kept(tmp_path):
+    settings = {"rate": 0.1, "name": None}
+    callbacks = [Checkpoints(tmp_path, settings=settings)]
+    task = NETWORK, softmax_cross_entropy(), toy()
+    given = {"epochs": 1, "batch_size": 16, "key": jax.random.key(0)}
+    fit(*task, optimiser=OPTIMISER, callbacks=callbacks, **given)
+    assert settings_of(tmp_path) == settings
 
 
 def test_an_optimiser_that_holds_a_key_is_kept(tmp_path):

@@ -16,7 +16,7 @@ from purefw.models import perceptron
 
 
 @pytest.fixture(scope="module")
-def eight():
+def found():
     """What tests.devices finds."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.devices"],
@@ -28,10 +28,29 @@ def eight():
     return json.loads(done.stdout)
 
 
+@pytest.fixture(scope="module")
+def eight(found):
+    """Its gradients."""
+    return found["gradients"]
+
+
 def test_every_mesh_gives_the_gradient_of_one_device(eight):
     """In units in the last place; another order of the sums, at worst 12 measured."""
     assert len(eight) == 8
     assert {name: v for name, (v, _) in eight.items() if v > 64} == {}
+
+
+def test_fit_on_every_mesh_leaves_what_it_leaves_on_one_device(found):
+    """Dropout, batch norm, Adam and its noise included; at worst 1 measured."""
+    trained = found["trainings"]
+    one = trained.pop("one")
+    assert len(trained) == 3
+    for name, (whole, gone_on, accuracy) in trained.items():
+        assert max(whole, gone_on) < 1e4 and accuracy == one, (name, whole, gone_on)
+
+
+def test_a_device_holds_its_share_of_every_minibatch(found):
+    assert found["share"] == [3, 2, 2]
 
 
 LEAVES = 8 * (24 * 32 + 32 + 32 * 16 + 16 + 16 * 8 + 8)  # Bytes of the gradient.

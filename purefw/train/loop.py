@@ -96,7 +96,8 @@ def train(
     source = Source(len(data.train.x), batch_size, checksum(data.train))
     init_key, order_key = jax.random.split(jax.random.clone(key))
     if resume is None:
-        resume = Snapshot(devices.initial(init_key), key, 0, (), source)
+        state = copied(devices.initial(init_key))  # Leaves may share memory.
+        resume = Snapshot(state, key, 0, (), source)
     else:
         check_resumed(resume, key, source)
         resume = resume._replace(state=devices.placed(resume.state))

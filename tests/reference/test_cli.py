@@ -96,6 +96,9 @@ def test_both_gradients_print_the_same_table(purefw):
         ("--export net.pt", "must end with .safetensors or .npz, got net.pt"),
         ("--resume", "checkpoints must be given for resume, got None"),
         ("--checkpoint-every 5", "checkpoints must be given for checkpoint-every"),
+        ("--mesh data:1", "mesh: sizes must read like data=8,model=2, got 'data:1'"),
+        ("--mesh data=7", "sizes must multiply to the number of devices, .* got 7 x 1"),
+        ("--process-id 0", "coordinator, num_processes and process_id must be given"),
         ("--data no.csv --target y", "no.csv must be a readable CSV .* No such file"),
         ("--network gpt --data digits", "data must be one of text for gpt, got 'digit"),
     ],
@@ -116,6 +119,50 @@ def test_a_killed_training_is_resumed_to_the_same_table(purefw, tmp_path):
         first = _killed(kept, tmp_path)
     code, out, _ = purefw("train", *kept)
     assert code == 0 and first == [0, 5] and out.endswith(whole)
+
+
+@pytest.mark.parametrize(
+    "change,sentence",
+    [
+        (
+            "--learning-rate 0.3",
+            "train: learning-rate must be 0.1 to resume .* got 0.3",
+        ),
+        ("--activation tanh", "train: activation must be None to resume .* got tanh"),
+        ("--optimiser adam", "train: optimiser must be sgd to resume .* got adam"),
+        ("--clip 1", "train: clip must be None to resume .*, got 1.0"),
+    ],
+)
+def test_a_training_is_not_resumed_with_other_options(
+    change, sentence, purefw, tmp_path
+):
+    base = ["--data", "toy", "--batch-size", "40", "--checkpoints", str(tmp_path)]
+    assert purefw("train", *base, "--epochs", "1")[0] == 0
+    code, _, err = purefw("train", *base, "--resume", *change.split())
+    assert code == 2 and re.search(sentence, err.strip().splitlines()[-1])
+    assert purefw("train", *base, "--epochs", "2", "--resume")[0] == 0
+
+
+def test_a_falling_rate_is_not_resumed_over_other_epochs(purefw, tmp_path):
+    base = f"--data toy --batch-size 40 --schedule cosine --checkpoints {tmp_path}"
+    assert purefw("train", *base.split(), "--epochs", "2")[0] == 0
+    code, _, err = purefw("train", *base.split(), "--epochs", "3", "--resume")
+    assert code == 2 and "train: epochs must be 2 to resume" in err
+
+
+def test_a_training_draws_its_pictures(purefw, tmp_path):
+    options = ["--data", "toy", "--epochs", "2", "--plot", str(tmp_path / "new")]
+    assert purefw("train", *options)[0] == 0
+    assert len(list((tmp_path / "new").iterdir())) == 5
+
+
+def test_one_device_is_a_mesh_too(purefw):
+    options = "--data toy --epochs 1 --batch-size 40"
+    alone, on_mesh = (
+        purefw("train", *options.split(), *mesh)[1].split("┏")[1]
+        for mesh in ((), ("--mesh", f"data={jax.device_count()}"))
+    )
+    assert alone == on_mesh
 
 
 def _killed(options, folder):
