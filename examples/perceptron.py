@@ -1,7 +1,7 @@
-"""A perceptron on scikit-learn's digits, its gradient by hand: python examples/perceptron.py
+"""A perceptron on scikit-learn's digits: python examples/perceptron.py
 
-Trains 64-32-10, prints how good it is, draws what it learnt, and asks the oracle whether
-the gradient that it learnt by is right.
+Trains 64-32-10, prints how good it is, draws its curves, and asks the oracle whether
+the gradient by hand, by which it learnt, is right.
 """
 
 import jax
@@ -17,11 +17,8 @@ from reference import check_network
 
 def main(epochs: int = 30, picture: str | None = "perceptron.png") -> float:
     """Train; returns the accuracy on the rows held out."""
-    network, loss, data = (
-        perceptron((64, 32, 10), relu()),
-        softmax_cross_entropy(),
-        digits(),
-    )
+    network, loss = perceptron((64, 32, 10), relu()), softmax_cross_entropy()
+    data = digits()
     params, history = fit(
         network,
         loss,

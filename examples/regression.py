@@ -1,7 +1,7 @@
 """Regression on the diabetes data, with early stopping: python examples/regression.py
 
-What stops is not the last epoch but the one whose parameters the checkpoints kept as the
-best.
+The parameters that are judged are not the last ones but those that the checkpoints kept
+as the best.
 """
 
 import tempfile

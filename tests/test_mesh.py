@@ -41,12 +41,12 @@ def test_every_mesh_gives_the_gradient_of_one_device(eight):
 
 
 def test_fit_on_every_mesh_leaves_what_it_leaves_on_one_device(found):
-    """Dropout, batch norm, Adam and its noise included; at worst 1 measured."""
+    """Dropout, batch norm, Adam and its noise included; at worst 4 units measured."""
     trained = found["trainings"]
     one = trained.pop("one")
     assert len(trained) == 3
     for name, (whole, gone_on, accuracy) in trained.items():
-        assert max(whole, gone_on) < 1e4 and accuracy == one, (name, whole, gone_on)
+        assert max(whole, gone_on) < 64 and accuracy == one, (name, whole, gone_on)
 
 
 def test_a_device_holds_its_share_of_every_minibatch(found):

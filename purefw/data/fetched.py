@@ -4,6 +4,7 @@ The cache is the folder ~/scikit_learn_data, or that of the environment variable
 SCIKIT_LEARN_DATA. What lies there needs no network.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,7 @@ def california(*, seed: int = 0) -> Dataset:
     x, value = _fetched(
         "california",
         lambda datasets: datasets.fetch_california_housing(
-            return_X_y=True, n_retries=0
+            return_X_y=True, n_retries=1, delay=0.1
         ),
     )
     labels = np.reshape(value, (-1, 1))
@@ -64,7 +65,8 @@ def images(name: str) -> Dataset:
             version=1,
             return_X_y=True,
             as_frame=False,
-            n_retries=0,
+            n_retries=1,
+            delay=0.1,
             parser="liac-arff",  # The faster parser needs pandas.
         ),
     )
@@ -78,7 +80,9 @@ def _fetched(name: str, fetch: Callable[[Any], Any]) -> Any:
     """What scikit-learn's fetch returns; without a network, one sentence."""
     datasets = sklearn_datasets(name)
     try:
-        return fetch(datasets)
+        with warnings.catch_warnings():  # It warns before it tries a second time.
+            warnings.simplefilter("ignore", UserWarning)
+            return fetch(datasets)
     except OSError as error:  # urllib's errors are among them.
         reason = getattr(error, "reason", None) or error
         place = datasets.get_data_home()

@@ -10,8 +10,8 @@ from rich.table import Table
 
 from purefw.data import Dataset, Split, load
 from reference.lab import accident, answers, sweep
-from reference.lab.answers import spread
 from reference.lab.sweep import Plan
+from reference.lab.table import header, rows
 
 HIDDEN = {"digits": 32, "mnist": 128}
 EPOCHS = {"digits": 10, "mnist": 1}
@@ -43,7 +43,7 @@ def lab(
     title = (
         f"{data.name}: {len(data.train.x)} rows to learn from, "
         f"{len(data.validation.x)} held out; batch {batch_size}, learning rate "
-        f"{learning_rate}, {count} epochs, {seeds} seeds."
+        f"{learning_rate}, {count} epoch{'s' * (count > 1)}, {seeds} seeds."
     )
     console.print(title, soft_wrap=True)
     runs = []
@@ -54,10 +54,9 @@ def lab(
             bar.update(task, advance=1, description=run.name)
         last = runs[-1]
         mishap = accident(plan, last.sizes, last.activation, last.accuracy)
-    table = Table("network", "held-out accuracy", title_justify="left")
-    for run in runs:
-        table.add_row(run.name, spread(run.accuracy))
-    table.add_row(f"{mishap.name}, one shared object", spread(mishap.shared))
+    table = Table(*header(runs))
+    for cells in rows(runs, mishap):
+        table.add_row(*cells)
     console.print(table)
     for question, sentence in answers(runs, mishap):
         console.print(f"[bold]{question}[/bold]\n{sentence}\n")

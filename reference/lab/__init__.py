@@ -4,6 +4,7 @@ sweep       trains the networks, all seeds of one side by side
 accident    trains the same network with one shared activation object, in NumPy
 answers     a sentence for each question, computed from the figures
 figures     the four figures and the accident's
+table       the accuracies, beside published ones
 page        all of it as one HTML page
 """
 

@@ -63,6 +63,8 @@ def depth(runs: Sequence[Run]) -> Figure:
         panel.set_xlabel("epoch")
         panel.legend(loc="lower right")
     panels[0].set_ylabel("held-out accuracy in %")
+    trained = [100 * look.accuracy.min() for run in runs for look in run.looks[1:]]
+    panels[0].set_ylim(max(0, min(trained) - 2))  # The start is far below.
     return figure
 
 

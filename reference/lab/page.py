@@ -9,9 +9,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from reference.lab.accident import Accident
-from reference.lab.answers import Answer, answers, spread
+from reference.lab.answers import Answer, answers
 from reference.lab.figures import figures
 from reference.lab.sweep import Run
+from reference.lab.table import header, markdown, rows
 
 STYLE = """
 :root { color-scheme: light dark }
@@ -27,7 +28,9 @@ figure { margin: 0 } img { max-width: 100%; background: white; border-radius: .3
 def write(
     folder: Path, title: str, runs: Sequence[Run], mishap: Accident
 ) -> list[Path]:
-    """Write `lab.html` and a PNG for each figure; returns the files.
+    """Write `lab.html` and a PNG for each figure; returns these files.
+
+    Beside them stands `lab.md`, the table and the sentences as Markdown.
 
     Args:
         folder: Made where it is missing.
@@ -42,8 +45,11 @@ def write(
         files.append(folder / f"{name}.png")
         files[-1].write_bytes(content)
     files.append(folder / "lab.html")
-    page = render(title, runs, answers(runs, mishap), pictures)
+    found = answers(runs, mishap)
+    page = render(title, runs, mishap, found, pictures)
     files[-1].write_text(page, encoding="utf-8")
+    text = markdown(title, runs, mishap, found)
+    (folder / "lab.md").write_text(text, encoding="utf-8")
     return files
 
 
@@ -57,13 +63,15 @@ def png(figure: Figure) -> bytes:
 def render(
     title: str,
     runs: Sequence[Run],
+    mishap: Accident,
     found: Sequence[Answer],
     pictures: dict[str, bytes],
 ) -> str:
     """The page."""
-    rows = "".join(
-        f"<tr><td>{escape(run.name)}</td><td>{spread(run.accuracy)}</td></tr>"
-        for run in runs
+    names = "".join(f"<th>{escape(name)}</th>" for name in header(runs))
+    lines = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+        for cells in rows(runs, mishap)
     )
     sections = "".join(
         f"<h2>{escape(a.question)}</h2><p>{escape(a.sentence)}</p>"
@@ -76,6 +84,5 @@ def render(
         "<meta name='viewport' content='width=device-width'>"
         f"<title>The lab</title><style>{STYLE}</style>"
         f"<h1>The lab</h1><p>{escape(title)}</p>"
-        "<table><tr><th>network</th><th>held-out accuracy over seeds</th></tr>"
-        f"{rows}</table>{sections}</html>\n"
+        f"<table><tr>{names}</tr>{lines}</table>{sections}</html>\n"
     )

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,13 +13,17 @@ import optax
 import pytest
 
 import purefw
-from purefw.data import Dataset, Split
+from purefw.data import Dataset, Split, load
 from purefw.layers.linear import LinearParams
 from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
 from purefw.train import State, train_epoch, train_step
 from reference.baselines.lesson import separate_activations, shared_activation
+from reference.commands.lab import lesson_split
 from reference.lab import accident, answers, sweep
+from reference.lab.answers import spread
 from reference.lab.sweep import ACTIVATIONS, Plan, build, keys_of, looks, slopes
+from reference.lab.table import PUBLISHED, header, rows
+from tests.data.test_mnist import real_directory
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +126,46 @@ def test_the_sentences_hold_the_figures(runs, mishap):
     assert best.activation in found[0].sentence
     assert f"{100 * best.accuracy.mean():.1f}" in found[0].sentence
     assert f"{100 * mishap.errors[0]:.0f} %" in found[4].sentence
+
+
+def test_the_table_has_the_accident_and_the_published_column_where_it_belongs(
+    runs, mishap
+):
+    assert header(runs) == ["network", "held-out accuracy"]
+    lines = rows(runs, mishap)
+    assert len(lines) == 8 and "one shared object" in lines[-1][0]
+    assert f"{100 * runs[0].accuracy.mean():.1f} ±" in lines[0][1]
+    known = [
+        run._replace(sizes=sizes)
+        for run, sizes in zip(
+            runs, [(784, 10), *[(784, 128, 10)] * 3, *[(784, 128, 128, 10)] * 3]
+        )
+    ]
+    assert rows(known, mishap)[6][2] == "85.9 %" and header(known)[2] == "published"
+    assert rows(known, mishap)[7][2] == ""
+
+
+def test_the_page_of_mnist_holds_the_whole_table():
+    page = (Path(__file__).parents[3] / "docs" / "lab.md").read_text()
+    measured = dict(re.findall(r"\| (784[^|]*) \| ([\d.]+) ±", page))
+    assert len(measured) == 8 and set(PUBLISHED) < set(measured)
+    for name, accuracy in PUBLISHED.items():
+        assert f"| {name} | {measured[name]} ±" in page and f"| {accuracy} |" in page
+
+
+@pytest.mark.slow
+def test_a_line_of_the_page_of_mnist_is_current():
+    page = (Path(__file__).parents[3] / "docs" / "lab.md").read_text()
+    data = lesson_split(load("mnist", directory=real_directory()))
+    with jax.enable_x64(False):
+        data = Dataset("mnist", *map(narrow, (data.train, data.validation)), 10)
+        last = list(looks(Plan(data, 1, 4, 0.1, (0, 1, 2)), (784, 10), "none"))[-1]
+    assert f"| 784-10 none | {spread(np.asarray(last.accuracy))} |" in page
+
+
+def narrow(split):
+    """In float32, as the command has it."""
+    return Split(split.x.astype(jnp.float32), split.labels)
 
 
 def test_the_page_holds_its_pictures_and_asks_for_nothing(runs, mishap, tmp_path):
