@@ -39,9 +39,9 @@ class FileHandler(ocp.CheckpointHandler):
 @ocp.args.register_with_handler(FileHandler, for_save=True, for_restore=True)
 @dataclass
 class FileArgs(ocp.args.CheckpointArgs):
-    """What FileHandler calls: `write(folder)`."""
+    """What FileHandler calls to save: `write(folder)`."""
 
-    write: Callable[[Path], None]
+    write: Callable[[Path], None] | None = None
 
 
 def manager(directory: Path, keep: int) -> ocp.CheckpointManager:

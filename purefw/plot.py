@@ -4,7 +4,7 @@ Each function returns a Figure of its own, which a notebook shows and `savefig` 
 Needs matplotlib, of the extra `train`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -45,7 +45,7 @@ def curves(history: Sequence[Epoch]) -> Figure:
     return figure
 
 
-def draw_curves(panels: Sequence[Axes], history: Sequence[Epoch]) -> None:
+def draw_curves(panels: Iterable[Axes], history: Sequence[Epoch]) -> None:
     """The curves of `curves` on axes that are there: loss, and accuracy if two."""
     numbers = [epoch.number for epoch in history]
     best = min(history, key=lambda epoch: epoch.validation_loss).number
@@ -104,7 +104,7 @@ def extent(data: Dataset) -> tuple[float, float, float, float]:
     x = np.concatenate([np.asarray(s.x) for s in (data.train, data.validation)])
     low, high = x.min(axis=0), x.max(axis=0)
     low, high = low - MARGIN * (high - low), high + MARGIN * (high - low)
-    return low[0], high[0], low[1], high[1]
+    return float(low[0]), float(high[0]), float(low[1]), float(high[1])
 
 
 def shares(

@@ -105,7 +105,7 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
 
 def test_orbax_itself_reads_what_it_wrote(tmp_path):
     _fit(tmp_path, epochs=1)
-    args = ocp.args.Composite(training=FileArgs(write=None))
+    args = ocp.args.Composite(training=FileArgs())
     with manager(tmp_path, keep=3) as keeper:
         about, arrays = keeper.restore(5, args=args)["training"]
     assert about["step"] == 5 and about["settings"] == {}

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Key, Shaped
+from jaxtyping import Array, Int, Key, Shaped
 
 from purefw.data import Dataset, Split
 from purefw.evaluation import ROWS, evaluate, judged, predict_parts
@@ -166,8 +166,8 @@ def _advance(
     x: Shaped[Array, "steps b *features"],
     labels: Shaped[Array, "steps b *steps_"],
     key: Key[Array, ""],
-    start: int,
-    stop: int,
+    start: int | Int[Array, ""],
+    stop: int | Int[Array, ""],
     *,
     step: Callable[..., tuple[State, Array]],
 ) -> tuple[State, Array]:
