@@ -1,15 +1,16 @@
-"""A gradient on eight devices beside one device's: `python -m tests.devices`.
+"""Eight devices beside one: `python -m tests.devices gradients`, or `trainings`.
 
 In a process of its own, because XLA decides at its start how many devices there are.
-Prints a JSON object. "gradients": for each mesh the largest deviation of a gradient's
+Prints a JSON object. gradients: for each mesh the largest deviation of a gradient's
 leaf, in units in the last place of its largest entry, and [kind, bytes] of each
-collective. "trainings": for each mesh the same deviation of what `fit` leaves, of what
-it leaves where its second epoch goes on from a checkpoint, and its accuracy. "share":
-the shape of a device's share of an epoch.
+collective. trainings: for each mesh the same deviation of what `fit` leaves, of what it
+leaves where its second epoch goes on from a checkpoint, and its accuracy; and the shape
+of a device's share of an epoch.
 """
 
 import json
 import os
+import sys
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
@@ -122,18 +123,19 @@ def share() -> list:
     return placed.addressable_shards[0].data.shape
 
 
-def main() -> None:
+def main(what: str) -> None:
     """Every network on every mesh."""
     jax.config.update("jax_enable_x64", True)
-    gradients = {
+    if what == "trainings":
+        print(json.dumps(trainings() | {"share": share()}))
+        return
+    results = {
         f"{name} {text}": compare(*case, many.make_mesh(many.read_sizes(text)))
         for name, case in networks().items()
         for text in MESHES
     }
-    print(
-        json.dumps({"gradients": gradients, "trainings": trainings(), "share": share()})
-    )
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

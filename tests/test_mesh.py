@@ -16,10 +16,14 @@ from purefw.models import perceptron
 
 
 @pytest.fixture(scope="module")
-def found():
-    """What tests.devices finds."""
+def eight():
+    """The gradients that tests.devices finds."""
+    return _found("gradients")
+
+
+def _found(what):
     done = subprocess.run(
-        [sys.executable, "-m", "tests.devices"],
+        [sys.executable, "-m", "tests.devices", what],
         capture_output=True,
         text=True,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
@@ -28,29 +32,21 @@ def found():
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module")
-def eight(found):
-    """Its gradients."""
-    return found["gradients"]
-
-
 def test_every_mesh_gives_the_gradient_of_one_device(eight):
     """In units in the last place; another order of the sums, at worst 12 measured."""
     assert len(eight) == 8
     assert {name: v for name, (v, _) in eight.items() if v > 64} == {}
 
 
-def test_fit_on_every_mesh_leaves_what_it_leaves_on_one_device(found):
+@pytest.mark.slow
+def test_fit_on_every_mesh_leaves_what_it_leaves_on_one_device():
     """Dropout, batch norm, Adam and its noise included; at worst 4 units measured."""
-    trained = found["trainings"]
+    trained = _found("trainings")
+    assert trained.pop("share") == [3, 2, 2]  # Steps, a share of 16 rows, features.
     one = trained.pop("one")
     assert len(trained) == 3
     for name, (whole, gone_on, accuracy) in trained.items():
         assert max(whole, gone_on) < 64 and accuracy == one, (name, whole, gone_on)
-
-
-def test_a_device_holds_its_share_of_every_minibatch(found):
-    assert found["share"] == [3, 2, 2]
 
 
 LEAVES = 8 * (24 * 32 + 32 + 32 * 16 + 16 + 16 * 8 + 8)  # Bytes of the gradient.
