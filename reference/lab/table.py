@@ -20,6 +20,7 @@ PUBLISHED = {
     "784-128-128-10 sigmoid": "89.9 %",
     "784-128-128-10 relu": "85.9 %",
 }
+MADE = "`purefw lab` writes this page, and beside it lab.html with the figures."
 
 
 def header(runs: Sequence[Run]) -> list[str]:
@@ -48,4 +49,4 @@ def markdown(title: str, runs: Sequence[Run], mishap: Accident, answers) -> str:
     lines = [header(runs), ["---"] * len(header(runs)), *rows(runs, mishap)]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     found = "\n\n".join(f"**{a.question}** {a.sentence}" for a in answers)
-    return f"# The lab\n\n{title}\n\n{table}\n\n{found}\n"
+    return f"# The lab\n\n{title} {MADE}\n\n{table}\n\n{found}\n"
