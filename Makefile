@@ -1,10 +1,11 @@
 # verify: judge every rule and train the digits twice. test: every test.
-# lint: ruff and pyright. Each sets up its own environment in .venv first.
+# lint: ruff and pyright. docs: the site, in docs/_build/html.
+# Each sets up its own environment in .venv first.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: verify test lint setup
+.PHONY: verify test lint docs setup
 
 verify: setup
 	$(BIN)/purefw verify
@@ -17,6 +18,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+docs: setup
+	$(BIN)/python -m pip install -q -e '.[docs]'
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 setup: .venv/.ready
 
