@@ -56,7 +56,7 @@ def as_rich(report) -> Group:
 def as_html(report) -> str:
     """The same as an HTML table, with pictures of Taylor's remainders."""
     rows = "".join(
-        f"<tr><td><code>{escape(v.name)}</code></td>"
+        f"<tr style='vertical-align:top'><td><code>{escape(v.name)}</code></td>"
         f"<td style='color:{COLOURS[v.verdict]}'><b>{v.verdict}</b></td>"
         f"<td style='text-align:left'>{'<br>'.join(map(escape, said(report, v)))}"
         f"{picture(v)}</td></tr>"
@@ -65,7 +65,8 @@ def as_html(report) -> str:
     header = "".join(f"<th>{column}</th>" for column in COLUMNS)
     table = f"<table><tr>{header}</tr>{rows}</table>" if rows else ""
     extra = "".join(f"<p>{escape(s)}</p>" for s in remarks(report))
-    code = f"<pre>{escape(report.reproduce)}</pre>" if report.reproduce else ""
+    code = f"<p>reproduce:</p><pre>{escape(report.reproduce)}</pre>"
+    code = code if report.reproduce else ""
     title = f"<p><b>{report.verdict}</b> {escape(report.subject)}</p>"
     return title + table + extra + code
 
@@ -173,7 +174,8 @@ def picture(leaf) -> str:
     return (
         f"<br><svg width='{WIDTH}' height='{HEIGHT}' "
         "style='border:1px solid #ccc;margin:4px' fill='none'>"
-        "<title>Taylor's remainder R(h) over h, logarithmic, and its rounding</title>"
         f"<polyline points='{curve}' stroke='red'/>"
-        f"<polyline points='{line}' stroke='grey' stroke-dasharray='4'/></svg>"
+        f"<polyline points='{line}' stroke='grey' stroke-dasharray='4'/></svg><br>"
+        f"<small>Taylor's remainder over the step, {steps.min():.0e} to "
+        f"{steps.max():.2g}, both logarithmic; dashed: rounding</small>"
     )
