@@ -122,11 +122,11 @@ class Replay:
         dtype = getattr(value, "dtype", None)
         if not (self.noisy and self.change.widen and is_narrow(dtype)):
             return value
-        if float(value) * 2**8 % 1 == 0:  # Written exactly: 0.5, 3.
-            return value
+        size, eps = abs(float(value)), float(jnp.finfo(dtype).eps)
+        if size * 2**8 % 1 == 0 and size * eps <= 2:  # Written exactly: 0.5, 3.
+            return value  # Beyond 2/eps, as 3000 in bfloat16, whole numbers round too.
         self.count += 1
-        size = max(abs(float(value)), float(jnp.finfo(dtype).tiny))
-        half = size * float(jnp.finfo(dtype).eps) / 2
+        half = max(size, float(jnp.finfo(dtype).tiny)) * eps / 2
         bit = (jnp.asarray(self.change.seed) >> np.uint32(self.count % 3)) & np.uint32(
             1
         )

@@ -151,3 +151,14 @@ def test_prolonged_loops_run_twice_as_long():
     np.testing.assert_array_equal(
         changed(cumulative, Change(prolong=True))(x)[0], cumulative(x)[0]
     )
+
+
+@pytest.mark.parametrize("n,rounds", [(256, False), (3000, True)])
+def test_a_whole_number_that_a_narrow_dtype_rounds_is_noise(n, rounds):
+    def f(x):
+        return x.astype(jnp.bfloat16) / n
+
+    with jax.enable_x64(True):
+        change = [Change(widen=True, seed=np.uint32(k)) for k in range(8)]
+        runs = np.array([changed(f, c)(jnp.ones(1))[0] for c in change])
+    assert (np.ptp(runs) * n > 1e-3) == rounds
