@@ -6,7 +6,7 @@
     (2)  Φ(-a)    = φ(a) M(a)                        M is Mills' ratio
     (3)  M(a)     = r P(1 - 6 r)                     r = 1 / (3 + a)
 
-    (4)  x Φ(x)       = max(x, 0) - |x| Φ(-|x|)
+    (4)  x Φ(x)       = x Φ(-|x|) if x < 0 else x (1 - Φ(-|x|))
     (5)  (x Φ(x))'    = s if x < 0 else 1 - s        s = Φ(-|x|) - |x| φ(x)
 
 (2) defines M, which is smooth and falls slowly, from √(π/2) at 0 as 1/a. (3): 1 - 6 r
@@ -16,6 +16,8 @@ exponential, and the tail keeps its digits down to where φ is 0. In float64 (2)
 erfc(a / √2) / 2 instead, for which P would need twice the degree.
 (4), (5): Φ(x) = 1 - Φ(-x) for x > 0, and (x Φ)' = Φ + x φ by the product rule; both
 need the upper tail alone.
+Limits: x Φ(x) is inf at inf and, as in jax.nn.gelu, NaN at -inf. a is held below the
+largest of which φ is not 0 where it multiplies φ, so that the slope is 1 and 0 there.
 Invariant: Φ(-0) = 1/2; M' = a M - 1.
 
 Reference: Mills, "Table of the ratio: area to bounding ordinate", Biometrika 18, 1926.
@@ -43,6 +45,9 @@ MILLS = (
 )
 
 
+FAR = 40.0  # There φ is 0 in float64.
+
+
 def density_and_tail(
     a: Float[Array, "*s"],
 ) -> tuple[Float[Array, "*s"], Float[Array, "*s"]]:
@@ -66,12 +71,12 @@ def density_and_tail(
 def gated_value(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """Equation (4) in float32 or float64; autodiff of this form finds 1/2 at 0."""
     _, tail = density_and_tail(jnp.maximum(x, -x))
-    return jnp.maximum(x, 0) + jnp.minimum(x, -x) * tail  # (4)
+    return x * jnp.where(x < 0, tail, 1 - tail)  # (4)
 
 
 def gated_slope(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """Equation (5) in float32 or float64."""
-    size = jnp.abs(x)
+    size = jnp.minimum(jnp.abs(x), FAR)
     density, tail = density_and_tail(size)
     s = tail - size * density  # (5)
     return jnp.where(x < 0, s, 1 - s)  # (5)

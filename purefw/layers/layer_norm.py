@@ -20,6 +20,8 @@ Invariants: adding a constant to a row of x leaves y alone, so every row of dx s
 eps s_b² Σ_i dxhat_bi xhat_bi.
 Limits: a constant row gives y = bias up to rounding; a row of one feature gives y =
 bias and dx = 0.
+Time: the sums over rows and over features are products of dy and of dy xhat with ones
+and with scale; dy xhat is the one array written beside dx, where dx is written later.
 Precision: 16-bit x is computed in float32 and rounded once, as flax.linen.LayerNorm
 does.
 
@@ -37,7 +39,6 @@ from purefw.normalisation import (
     check_norm,
     init_norm,
     normalise,
-    normalise_dx,
     normalise_terms,
     statistics,
 )
@@ -99,13 +100,16 @@ def backward(
     residuals: NormResiduals, dy: Float[Array, "*b n"]
 ) -> tuple[NormParams, Float[Array, "*b n"]]:
     """Equations (3) to (5)."""
-    residuals, dy = again(residuals, dy)
-    x, stats, (scale, bias) = residuals
-    xhat, dxhat = _xhat_and_dxhat(residuals, dy)
-    rows = tuple(range(x.ndim - 1))
-    dscale = jnp.sum(wide(dy) * xhat, axis=rows)  # (3)
-    dbias = jnp.sum(wide(dy), axis=rows)  # (3)
-    dx = normalise_dx(xhat, dxhat, stats.s, (-1,))  # (5)
+    (x, stats, (scale, bias)), dy = again(residuals, dy)
+    n = scale.size
+    xhat = normalise(x, stats)  # (1)
+    rows, v = wide(dy).reshape(-1, n), (wide(dy) * xhat).reshape(-1, n)
+    ones = jnp.ones(len(rows), v.dtype)
+    dscale, dbias = ones @ v, ones @ rows  # (3)
+    mean, product = (u @ wide(scale) / n for u in (rows, v))
+    mean, product = (u.reshape(stats.s.shape) for u in (mean, product))
+    dxhat = jnp.broadcast_to(wide(scale), x.shape) * wide(dy)  # (4)
+    dx = stats.s * (dxhat - mean - xhat * product)  # (5)
     dparams = NormParams(dscale.astype(scale.dtype), dbias.astype(bias.dtype))
     return dparams, dx.astype(x.dtype)
 

@@ -16,6 +16,9 @@ corrects their small difference. Measured in float32 on normal scores times 30: 
 part in (3): it keeps exp from overflowing.
 Memory: p, which is alive, and a float a row. To look for the place of the largest p
 would serve as well, and takes ten times as long as a sum.
+Time: each pass is one program of XLA on a CPU that reads its arrays once, because it
+chooses nothing: the sum of (1) is at least 1 and m at least the least float but for a
+row of -inf alone, so maxima stand where a choice would.
 Invariants: every row of p sums to 1. Adding a constant to a row of z leaves p alone, so
 every row of dz sums to 0; adding one to a row of dp leaves dz alone, so under a
 cotangent of ones dz is 0 and a check with ones sees nothing.
@@ -55,10 +58,9 @@ def forward(
         raise ValueError(
             f"softmax: z must have shape (..., n) with n at least 1, got {z.shape}"
         )
-    m = jnp.max(z, axis=-1, keepdims=True)
-    e = jnp.exp(z - jnp.where(m == -jnp.inf, 0, m))
-    total = jnp.sum(e, axis=-1, keepdims=True)
-    p = e / jnp.where(total == 0, 1, total)  # (1)
+    m = jnp.max(z, axis=-1, keepdims=True, initial=jnp.finfo(z.dtype).min)
+    e = jnp.exp(z - m)
+    p = e / jnp.maximum(jnp.sum(e, axis=-1, keepdims=True), 1)  # (1)
     return p, p
 
 

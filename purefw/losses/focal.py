@@ -34,8 +34,8 @@ from purefw.losses.reduction import (
     check_reduction,
     check_same_shape,
     divisor,
-    reduce,
     spread,
+    total,
 )
 from purefw.recomputation import again
 from purefw.rule import Loss
@@ -101,7 +101,7 @@ def forward(
     u = jnp.where(target == 1, prediction, -prediction)  # (1)
     v = log1p_exp(-u)  # (2)
     m = jnp.exp(-gamma * log1p_exp(u))  # (3)
-    loss = reduce(jnp.abs(signed) * m * v, reduction)  # (4)
+    loss = spread(total(jnp.abs(signed) * m * v), u.size, reduction)  # (4)
     return loss, FocalResiduals(u, signed)
 
 

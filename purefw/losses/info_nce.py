@@ -39,6 +39,7 @@ from purefw.losses.reduction import (
     softmax,
     spread,
 )
+from purefw.precision import wide
 from purefw.recomputation import again
 from purefw.rule import Loss
 
@@ -117,7 +118,7 @@ def backward(
 ) -> Pairs:
     """Equations (4) to (6)."""
     ((query, key), s, rows), dloss = again(residuals, dloss)
-    p, rest = softmax(s, rows)
+    p, rest = softmax(jnp.exp(wide(s) - rows.m), rows.s)
     r = spread(dloss, len(s), reduction)
     ds = r * jnp.where(jnp.eye(len(s), dtype=bool), -rest, p)  # (4)
     ds = ds.astype(s.dtype)

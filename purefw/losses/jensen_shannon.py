@@ -5,16 +5,19 @@ holds log-probabilities, the target q probabilities; r is 1 for the sum and 1/B 
 mean. With m = (p + q)/2 it is the mean of KL(p ‖ m) and KL(q ‖ m).
 
     (1)  p_bk     = exp logp_bk
-    (2)  d_bk     = (p_bk - q_bk) / (p_bk + q_bk)      0 where both are 0
-    (3)  loss     = r/2 Σ_bk p_bk log(1 + d_bk) + q_bk log(1 - d_bk)
-    (4)  dlogp_bk = r/2 p_bk log(1 + d_bk) dloss
+    (2)  a_bk     = log(2 p_bk / (p_bk + q_bk))       b_bk = log(2 q_bk / (p_bk + q_bk))
+    (3)  loss     = r/2 Σ_bk p_bk a_bk + q_bk b_bk
+    (4)  dlogp_bk = r/2 p_bk a_bk dloss
 
-(3): p/m = 2p/(p + q) = 1 + d and q/m = 1 - d. A summand is 0 where its p or q is.
+(3): m = (p + q)/2 is what p and q are divided by. A summand is 0 where its p or q is.
 (4): ∂m/∂p = 1/2, so that ∂/∂p of p log(p/m) + q log(q/m) is log(p/m) + 1 - p/2m - q/2m
 = log(p/m), as p + q = 2m. Then dlogp = p dp, by (1).
 Limits: dp tends to -inf as p → 0 beside q > 0, but p dp to 0: on log-probabilities the
-gradient is finite everywhere, and 0 at logp = -inf. Where d nears -1 its digits are
-gone, so below -1/2 the logarithm is taken of 2p and p + q apart.
+gradient is finite everywhere, and 0 at logp = -inf. The quotients are formed before the
+logarithm, so that it is exactly 0 where p = q.
+Memory: the two arguments; backward computes p and a again, in the loop that writes
+dlogp. Forward sums as it forms: a, b and p + q are bounded below by a number of each
+row, for the logarithms of 0, instead of by a choice.
 Invariants: 0 where p = q, with gradient 0; each row at most log 2; symmetric in p and
 q.
 A negative q_bk makes the loss NaN; a q_bk above 1 is not refused: (3) stands as it is.
@@ -38,13 +41,17 @@ from purefw.losses.reduction import (
     reduce,
     spread,
 )
+from purefw.recomputation import again, once
 from purefw.rule import Loss
+
+LOWEST = -1e4  # Below the logarithm of every positive float.
 
 
 class JensenShannonResiduals(NamedTuple):
-    """What `backward` needs: p log(1 + d), one array the size of the prediction."""
+    """What `backward` needs: the two arguments, no copies."""
 
-    excess: Float[Array, "*b k"]
+    logp: Float[Array, "*b k"]
+    q: Float[Array, "*b k"]
 
 
 def jensen_shannon(reduction: Reduction = "mean") -> Loss[JensenShannonResiduals]:
@@ -84,25 +91,23 @@ def forward(
     check_rows("jensen_shannon", prediction)
     check_same_shape("jensen_shannon", prediction, target)
     p, q = jnp.exp(prediction), target  # (1)
-    total = jnp.where((p == 0) & (q == 0), 1, p + q)
-    d = (p - q) / total  # (2)
-    excess = _excess(p, d, total)
-    rows = jnp.sum(excess + _excess(q, -d, total), axis=-1) / 2  # (3)
-    return reduce(rows, reduction), JensenShannonResiduals(excess)  # (3)
+    lowest, least = (
+        once(jnp.full((*p.shape[:-1], 1), v, p.dtype))
+        for v in (LOWEST, jnp.finfo(p.dtype).tiny)
+    )
+    both = jnp.maximum(p + q, least)
+    a = jnp.maximum(jnp.log((p + p) / both), lowest)  # (2)
+    b = jnp.maximum(jnp.log((q + q) / both), lowest)  # (2)
+    rows = jnp.sum(p * a + q * b, axis=-1) / 2  # (3)
+    return reduce(rows, reduction), JensenShannonResiduals(prediction, target)  # (3)
 
 
 def backward(
     residuals: JensenShannonResiduals, dloss: Float[Array, ""], *, reduction: Reduction
 ) -> Float[Array, "*b k"]:
-    """Equation (4)."""
-    (excess,) = residuals
-    return spread(dloss, excess.size // excess.shape[-1], reduction) / 2 * excess  # (4)
-
-
-def _excess(
-    x: Float[Array, "*b k"], d: Float[Array, "*b k"], total: Float[Array, "*b k"]
-) -> Float[Array, "*b k"]:
-    """x log(1 + d), where 1 + d = 2x / total; 0 where x is."""
-    apart = jnp.log(2 * jnp.where(x == 0, 1, x)) - jnp.log(total)
-    near = jnp.log1p(jnp.where(d < -0.5, 0, d))
-    return x * jnp.where(d < -0.5, apart, near)
+    """Equations (1), (2) and (4)."""
+    (logp, q), dloss = again(residuals, dloss)
+    p = jnp.exp(logp)  # (1)
+    a = jnp.log((p + p) / (p + q))  # (2)
+    scale = spread(dloss, q.size // q.shape[-1], reduction) / 2
+    return jnp.where(p == 0, 0, scale * p * a)  # (4)

@@ -34,6 +34,7 @@ from purefw.losses.reduction import (
     divisor,
     reduce,
     spread,
+    weighted_sum,
 )
 from purefw.rule import Loss
 
@@ -80,10 +81,10 @@ def forward(
     """Equation (1)."""
     check_rows("kl_divergence", prediction)
     check_same_shape("kl_divergence", prediction, target)
-    p, empty = target, target == 0
-    logratio = jnp.log(jnp.where(empty, 1, p)) - jnp.where(empty, 0, prediction)
-    rows = jnp.sum(p * logratio, axis=-1)  # (1)
-    return reduce(rows, reduction), KLDivergenceResiduals(p)  # (1)
+    p = target
+    rows = weighted_sum(p, lambda: jnp.log(p), lambda: -prediction)  # (1)
+    loss = reduce(rows, reduction).astype(prediction.dtype)  # (1)
+    return loss, KLDivergenceResiduals(p)
 
 
 def backward(

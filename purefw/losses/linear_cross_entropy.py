@@ -138,7 +138,7 @@ def backward(
     def add(sums, start, weight, bias):
         dx, dweight, dbias = sums
         z = x @ weight + bias[None, :]  # (1)
-        p, rest = softmax(z, rows)
+        p, rest = softmax(jnp.exp(wide(z) - rows.m), rows.s)
         place = lax.broadcasted_iota(int, z.shape, 1) + jnp.asarray(start, int)
         dz = r * jnp.where(place == labels[:, None], -rest, p)  # (4)
         dz = once(dz.astype(z.dtype))

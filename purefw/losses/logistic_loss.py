@@ -25,6 +25,8 @@ from purefw.losses.reduction import (
     check_reduction,
     check_same_shape,
     divisor,
+    spread,
+    total,
 )
 from purefw.rule import Loss
 
@@ -83,8 +85,8 @@ def forward(
     one = jnp.where(t == 0, 1, prediction)
     other = jnp.where(t == 1, 0, prediction)
     terms = t * jnp.log(one) + (1 - t) * jnp.log1p(-other)
-    reduce = jnp.mean if reduction == "mean" else jnp.sum
-    return -reduce(terms), LogisticLossResiduals(t, one, 1 - other)  # (1)
+    loss = -spread(total(terms), t.size, reduction)  # (1)
+    return loss, LogisticLossResiduals(t, one, 1 - other)
 
 
 def backward(

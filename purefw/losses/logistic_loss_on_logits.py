@@ -7,7 +7,9 @@ z).
     (1)  loss  = r Σ_e t_e softplus(-z_e) + (1 - t_e) softplus(z_e)
     (2)  dz_e  = r ((1 - t_e) σ(z_e) - t_e σ(-z_e)) dloss
 
-(1): -log σ(z) = softplus(-z) and -log(1 - σ(z)) = softplus(z).
+(1): -log σ(z) = softplus(-z) and -log(1 - σ(z)) = softplus(z). With softplus(±z) =
+max(±z, 0) + log(1 + exp(-|z|)) a summand is (|z| + z - 2 t z)/2 + log(1 + exp(-|z|)),
+which is summed as it is formed: it holds no choice and no number.
 (2): softplus' = σ. It equals r (σ(z_e) - t_e) dloss, because σ(-z) = 1 - σ(z); kept in
 two summands it does not cancel where σ(z) nears t = 1.
 Limits: at z = ±1e4 loss and gradient are finite, where sigmoid, then log, gives inf.
@@ -20,9 +22,10 @@ torch.nn.BCEWithLogitsLoss are the same function.
 from functools import partial
 from typing import NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.logistic import both_logistic, log1p_exp
+from purefw.logistic import both_logistic
 from purefw.losses.reduction import (
     Reduction,
     check_reduction,
@@ -31,6 +34,7 @@ from purefw.losses.reduction import (
     reduce,
     spread,
 )
+from purefw.precision import wide
 from purefw.recomputation import again
 from purefw.rule import Loss
 
@@ -76,9 +80,12 @@ def forward(
 ) -> tuple[Float[Array, ""], LogisticLossOnLogitsResiduals]:
     """Equation (1)."""
     check_same_shape("logistic_loss_on_logits", prediction, target)
-    z, t = prediction, target
-    v = t * log1p_exp(-z) + (1 - t) * log1p_exp(z)  # (1)
-    return reduce(v, reduction), LogisticLossOnLogitsResiduals(z, t)  # (1)
+    z, t = wide(prediction), wide(target)
+    size = jnp.abs(z)
+    tail = jnp.log1p(jnp.exp(-size))
+    v = (size + z) - (t + t) * z + (tail + tail)
+    loss = (reduce(v, reduction) / 2).astype(prediction.dtype)  # (1)
+    return loss, LogisticLossOnLogitsResiduals(prediction, target)
 
 
 def backward(

@@ -7,17 +7,22 @@ e counts entries, k the entries of the last axis. A loss reduces n summands v_e:
 
 The softmax of a row and its logarithm, with m_b the row's largest logit:
 
-    (3)  s_b     = Σ_{k: z_bk < m_b} exp(z_bk - m_b) + (number of k with z_bk = m_b) - 1
+    (3)  s_b     = Σ_k (e_bk - ⌊e_bk⌋) + (Σ_k ⌊e_bk⌋ - 1)         e_bk = exp(z_bk - m_b)
     (4)  lse_b   = m_b + log(1 + s_b)           logp_bk = (z_bk - m_b) - log(1 + s_b)
     (5)  p_bk    = exp(z_bk - m_b) / (1 + s_b)
-    (6)  1 - p_bk = s_b / (1 + s_b) where z_bk = m_b
+    (6)  1 - p_bk = (s_b + (1 - e_bk)) / (1 + s_b)
 
-(3): Σ_k exp z_k = exp m Σ_k exp(z_k - m), and one of the largest gives exp 0 = 1. Kept
-apart from s it hides no small summand: where the largest p nears 1, log p = -log(1 + s)
-and (6) keep their digits. Elsewhere p ≤ 1/2, and 1 - p needs no care. With u = min(z -
-m, 0) the conditions of (3) are factors: -sign u is 1 below the largest and 0 at it. A
-product is summed as it is formed, where a choice would be written to memory before, and
-a search for the place of the maximum takes ten times as long as the sum.
+(3): Σ_k exp z_k = exp m Σ_k e_k, and one of the largest gives 1. Kept apart from s it
+hides no small summand: where the largest p nears 1, log p = -log(1 + s) and (6) keep
+their digits, being sums of what is not negative. e is at most 1, so ⌊e⌋ counts
+those that are 1. A sum of what XLA computes without a choice and without a constant is
+formed as it is summed; a choice, or a number, is written to memory before, at the size
+of the array (jax 0.10 on a CPU).
+
+A mean whose weights may be 0 where its values are infinite, with 0 ∞ = 0:
+
+    (8)  sum_b  = Σ_k w_bk Σ_i v_ibk          = Σ_k w_bk Σ_i clip(v_ibk, ±W_bk)
+         W_bk   = 0 where w_bk = 0, else ∞
 
 The length and the direction of a row, with m its largest |v_k|:
 
@@ -27,9 +32,11 @@ The length and the direction of a row, with m its largest |v_k|:
 unit 0 by convention.
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, Shaped
 
 from purefw.precision import wide
@@ -92,6 +99,40 @@ def magnitude(x: Float[Array, "*e"]) -> Float[Array, "*e"]:
     return jnp.sign(x) * x
 
 
+def total(terms: Float[Array, "*e"]) -> Float[Array, ""]:
+    """Their sum, as a product with ones: the terms are then formed in one loop before.
+
+    For terms that need choices or numbers; see (3).
+    """
+    rows = terms.reshape(-1, terms.shape[-1] if terms.ndim else 1)
+    return jnp.sum(rows @ jnp.ones(rows.shape[1], terms.dtype))
+
+
+def weighted_sum(
+    w: Float[Array, "*b k"], *values: Callable[[], Float[Array, "*b k"]]
+) -> Float[Array, "*b 1"]:
+    """Equation (8), in float32 for 16 bits; the clipped form only where it is needed.
+
+    The values come as functions: what is computed before a branch is stored for it.
+
+    Example:
+        >>> weighted_sum(jnp.array([0.0, 0.5]), lambda: jnp.array([-jnp.inf, 3.0]))
+        Array([1.5], dtype=float32)
+    """
+
+    def plain():
+        return jnp.sum(wide(w) * sum(wide(v()) for v in values), -1, keepdims=True)
+
+    def clipped():
+        most = once(jnp.full_like(total, jnp.finfo(total.dtype).max))
+        edge = jnp.abs(wide(w)) * most * most  # Overflows but for 0.
+        inside = (jnp.maximum(jnp.minimum(wide(v()), edge), -edge) for v in values)
+        return jnp.sum(wide(w) * sum(inside), axis=-1, keepdims=True)  # (8)
+
+    total = plain()  # (8)
+    return lax.cond(jnp.any(jnp.isnan(total)), clipped, lambda: total)
+
+
 class RowStatistics(NamedTuple):
     """Of each row: the largest logit and s of (3)."""
 
@@ -106,25 +147,31 @@ class RowStatistics(NamedTuple):
 
 def row_statistics(z: Float[Array, "*b k"]) -> RowStatistics:
     """Equation (3), in float32 for 16 bits; NaN for a row of -inf alone."""
-    m = once(jnp.max(wide(z), axis=-1, keepdims=True))
-    u = jnp.minimum(wide(z) - m, 0)
-    below = jnp.sum(-jnp.sign(u) * jnp.exp(u), axis=-1, keepdims=True)
-    largest = z.shape[-1] + jnp.sum(jnp.sign(u), axis=-1, keepdims=True)
-    return RowStatistics(m, once(below + (largest - 1)))  # (3)
+    return exponentials(z)[1]
+
+
+def exponentials(
+    z: Float[Array, "*b k"],
+) -> tuple[Float[Array, "*b k"], RowStatistics]:
+    """e and the statistics of (3), for those who keep e."""
+    m = jnp.max(wide(z), axis=-1, keepdims=True)
+    e = jnp.exp(wide(z) - m)  # (3)
+    below = jnp.sum(e - jnp.floor(e), axis=-1, keepdims=True)
+    largest = jnp.sum(jnp.floor(e), axis=-1, keepdims=True)
+    return e, RowStatistics(m, below + (largest - 1))  # (3)
 
 
 def log_softmax(z: Float[Array, "*b k"], rows: RowStatistics) -> Float[Array, "*b k"]:
     """Equation (4)."""
-    return jnp.minimum(wide(z) - rows.m, 0) - jnp.log1p(rows.s)  # (4)
+    return wide(z) - rows.m - jnp.log1p(rows.s)  # (4)
 
 
 def softmax(
-    z: Float[Array, "*b k"], rows: RowStatistics
+    e: Float[Array, "*b k"], s: Float[Array, "*b 1"]
 ) -> tuple[Float[Array, "*b k"], Float[Array, "*b k"]]:
     """Equations (5) and (6): p and 1 - p."""
-    share = once(1 / (1 + rows.s))
-    p = jnp.exp(jnp.minimum(wide(z) - rows.m, 0)) * share  # (5)
-    return p, jnp.where(wide(z) == rows.m, rows.s * share, 1 - p)  # (6)
+    share = once(1 / (1 + s))
+    return e * share, (s + (1 - e)) * share  # (5) (6)
 
 
 def direction(

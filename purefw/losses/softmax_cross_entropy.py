@@ -15,11 +15,11 @@ target is a class y_b, or a soft target of one weight a class.
     (9)  dz_bk    = (p_bk Σ_{j≠k} mass_bj - mass_bk (1 - p_bk)) / n dloss
                     + push_b p_bk dloss                p_bk = exp logp_bk
 
+Without smoothing a label is the one entry of mass in its row: purefw.losses.label_rows.
 (9): ∂lse/∂z_k = p_k, so that ∂logp_j/∂z_k = [j = k] - p_k and the first summand of (7)
-gives (p_k Σ_j mass_j - mass_k)/n. Summand j = k of the sum is joined to the last term
-where z_k is the row's largest: there 1 - p_k is known with all its digits, however near
-to 1 p_k is. Elsewhere p_k ≤ 1/2, and the short form loses none. The second summand of
-(7) gives 2 z_loss/m lse p_k. Neither n nor m holds a logit.
+gives (p_k Σ_j mass_j - mass_k)/n. Summand j = k of the sum is joined to the last term,
+because 1 - p_k is known with all its digits, however near to 1 p_k is. The second
+summand of (7) gives 2 z_loss/m lse p_k. Neither n nor m holds a logit.
 
 What the mean is over: rows that count, weighted by the class weight of their label (n),
 as in torch.nn.CrossEntropyLoss; a soft target has no label, so there n is the number of
@@ -33,8 +33,9 @@ its own row of dz. A soft target outside [0, 1] is not refused, as data alone te
 (7) stands as it is.
 Invariants, without z-loss: adding a constant to a row of z changes nothing, so rows of
 dz sum to 0. With it a row of dz sums to push_b dloss.
-Memory: the logits and the target, which are alive, and a few floats a row. p and mass
-are computed again in the one loop that writes dz: purefw.recomputation.
+Memory: exp(z - m), an array the size of the logits, in whose place dz is written; the
+logits may be dropped. Beside it the target, which is alive, and a few floats a row. The
+masses are computed again in the loop that writes dz (purefw.recomputation).
 
 References: Szegedy et al., "Rethinking the Inception Architecture", 2015,
 arXiv:1512.00567 (smoothing); Chowdhery et al., "PaLM", 2022, arXiv:2204.02311 (z-loss).
@@ -48,14 +49,15 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Integer, Shaped
 
+from purefw.losses import label_rows
 from purefw.losses import reduction as reduced
-from purefw.losses.labels import at_label, check_labels
+from purefw.losses.labels import check_labels
 from purefw.losses.reduction import (
     Reduction,
-    RowStatistics,
     check_reduction,
-    log_softmax,
-    row_statistics,
+    exponentials,
+    softmax,
+    weighted_sum,
 )
 from purefw.precision import wide
 from purefw.recomputation import again, once
@@ -74,12 +76,29 @@ class Options(NamedTuple):
     z_loss: float
 
 
-class SoftmaxCrossEntropyResiduals(NamedTuple):
-    """What `backward` needs: the arguments of forward, and of each row two floats."""
+class MassRows(NamedTuple):
+    """What `backward` needs where many classes have mass."""
 
-    logits: Float[Array, "*b k"]
+    e: Float[Array, "*b k"]
+    s: Float[Array, "*b 1"]
+
+
+class SoftmaxCrossEntropyResiduals(NamedTuple):
+    """What `backward` needs: see the module.
+
+    Attributes:
+        kept: Exponentials of the logits.
+        target: As it came.
+        own: The weight of each row's label; None for soft targets.
+        lse: Equation (6).
+        n: Equation (4).
+        m: Equation (5).
+    """
+
+    kept: label_rows.LabelRows | MassRows
     target: Shaped[Array, "*t"]
-    rows: RowStatistics
+    own: Float[Array, "*b 1"] | None
+    lse: Float[Array, "*b 1"]
     n: Float[Array, ""]
     m: Float[Array, ""]
 
@@ -150,17 +169,19 @@ def forward(
 ) -> tuple[Float[Array, ""], SoftmaxCrossEntropyResiduals]:
     """Equations (1) to (7)."""
     _check(logits, target, options)
-    counts, own = _counts(logits, target, options), _own_weight(logits, target, options)
-    rows = row_statistics(logits)
-    m = jnp.sum(counts.astype(rows.m.dtype))  # (5)
+    counts, own = _counts(target, options), _own_weight(logits, target, options)
+    m = jnp.sum(counts.astype(wide(logits).dtype))  # (5)
     n = m if own is None else jnp.nansum(own)  # (4)
     n, m = (_divisor(v, options.reduction) for v in (n, m))
-    terms = _terms(logits, target, rows, own, options)
+    one_label = own is not None and not options.label_smoothing
+    terms, lse, kept = (_at_labels if one_label else _over_classes)(
+        logits, target, own, options
+    )
     loss = -jnp.sum(jnp.where(counts, terms, 0) / n)  # (7)
     if options.z_loss:
-        lse = jnp.where(counts, rows.lse, 0)  # (6)
-        loss = loss + options.z_loss * jnp.sum(lse * (lse / m))  # (7)
-    residuals = SoftmaxCrossEntropyResiduals(logits, target, rows, n, m)
+        seen = jnp.where(counts, lse, 0)  # (6)
+        loss = loss + options.z_loss * jnp.sum(seen * (seen / m))  # (7)
+    residuals = SoftmaxCrossEntropyResiduals(kept, target, own, lse, n, m)
     return loss.astype(logits.dtype), residuals
 
 
@@ -170,20 +191,21 @@ def backward(
     *,
     options: Options,
 ) -> Float[Array, "*b k"]:
-    """Equations (1) to (3), (8) and (9)."""
-    (logits, target, rows, n, m), dloss = again(residuals, dloss)
-    counts, own = _counts(logits, target, options), _own_weight(logits, target, options)
-    mass, total = _mass(logits, target, own, options)
-    share = once(1 / (1 + rows.s))
-    rest = once(rows.s * share)
-    p = jnp.exp(jnp.minimum(wide(logits) - rows.m, 0)) * share
-    largest = share * (total - mass) - mass * rest  # (9)
-    dz = jnp.where(wide(logits) == rows.m, largest, p * total - mass)  # (9)
-    dz = once(dloss / n) * dz
-    if options.z_loss:
-        push = 2 * options.z_loss * rows.lse / m  # (8)
-        dz = dz + once(dloss * push) * p  # (9)
-    return jnp.where(counts, dz, 0).astype(logits.dtype)
+    """Equations (8) and (9); (2) and (3) again where many classes have mass."""
+    kept, target, own, lse, n, m = residuals
+    counts = _counts(target, options)
+    push = 2 * options.z_loss * lse / m  # (8)
+    if isinstance(kept, label_rows.LabelRows):
+        paths = (own / n, push) if options.z_loss else (own / n,)
+        rows = [jnp.where(counts, v * dloss, 0).ravel() for v in paths]
+        dz = label_rows.backward(kept, *rows).reshape(*target.shape, -1)  # (9)
+    else:
+        dz = _dz_over_classes(kept, target, own, dloss / n, options)  # (9)
+        if options.z_loss:
+            dz = dz + once(dloss * push) * softmax(*kept)[0]  # (9)
+    if options.ignore_index is not None:
+        dz = jnp.where(counts, dz, 0)
+    return dz.astype(dloss.dtype)
 
 
 def divisor(
@@ -240,19 +262,13 @@ def _check(logits, target, options) -> None:
         )
 
 
-def _counts(logits, target, options) -> Bool[Array, "*b 1"]:
+def _counts(target, options) -> Bool[Array, "*b 1"]:
     """Equation (1)."""
+    if jnp.issubdtype(target.dtype, jnp.floating):
+        return jnp.ones((*target.shape[:-1], 1), bool)  # (1)
     if options.ignore_index is None:
-        return jnp.ones((*logits.shape[:-1], 1), bool)  # (1)
+        return jnp.ones((*target.shape, 1), bool)  # (1)
     return (target.astype(int) != options.ignore_index)[..., None]  # (1)
-
-
-def _weights(logits, options) -> Float[Array, "*b k"]:
-    """The class weights in each row."""
-    dtype = wide(logits).dtype
-    if options.class_weights is None:
-        return jnp.ones(logits.shape, dtype)
-    return jnp.broadcast_to(jnp.array(options.class_weights, dtype), logits.shape)
 
 
 def _own_weight(logits, target, options) -> Float[Array, "*b 1"] | None:
@@ -270,31 +286,54 @@ def _own_weight(logits, target, options) -> Float[Array, "*b 1"] | None:
             jnp.where(known, label, 0)
         ]
     weight = jnp.where(known, weight, jnp.nan)[..., None]
-    return jnp.where(_counts(logits, target, options), weight, 0)
+    return jnp.where(_counts(target, options), weight, 0)
 
 
-def _terms(logits, target, rows, own, options) -> Float[Array, "*b 1"]:
-    """Σ_k mass_bk logp_bk; for labels without smoothing there is one summand."""
-    if own is not None and not options.label_smoothing:
-        logit = at_label(logits, jnp.where(own == own, target[..., None], 0)[..., 0])
-        logp = wide(logit)[..., None] - rows.m - jnp.log1p(rows.s)
-        return own * jnp.where(own == 0, 0, logp)
-    mass, _ = _mass(logits, target, own, options)
-    logp = log_softmax(logits, rows)  # (6)
-    terms = mass * jnp.where(mass == 0, 0, logp)
-    return jnp.sum(terms, axis=-1, keepdims=True)
+def _at_labels(logits, target, own, options) -> tuple:
+    """Σ_k mass_bk logp_bk of one summand, lse and what is kept."""
+    del options
+    label, k = target.astype(int).ravel(), logits.shape[-1]
+    label = jnp.where((label >= 0) & (label < k), label, 0)
+    v, lse, kept = label_rows.forward(logits.reshape(-1, k), label)
+    v, lse = v.reshape(own.shape), lse.reshape(own.shape)
+    return -own * jnp.where(own == 0, 0, v), lse, kept
+
+
+def _over_classes(logits, target, own, options) -> tuple:
+    """Σ_k mass_bk logp_bk, lse and what is kept."""
+    e, rows = exponentials(logits)
+    mass, total = _mass(logits, target, own, options)
+    terms = weighted_sum(mass, lambda: wide(logits) - once(rows.m)) - total * jnp.log1p(
+        rows.s
+    )  # (6)
+    return terms, rows.lse, MassRows(e, rows.s)
+
+
+def _dz_over_classes(kept, target, own, scale, options) -> Float[Array, "*b k"]:
+    """The first summand of (9)."""
+    target, own, scale = again(target, own, scale)
+    mass, total = _mass(kept.e, target, own, options)
+    p, rest = softmax(*kept)
+    return once(scale) * (p * (total - mass) - mass * rest)  # (9)
 
 
 def _mass(logits, target, own, options) -> tuple[Array, Array]:
     """Equations (2) and (3) of the rows that count, and the sum of a row."""
-    w, part = _weights(logits, options), options.label_smoothing
-    even = part / logits.shape[-1] * w
+    dtype, part = wide(logits).dtype, options.label_smoothing
+    w = None
+    if options.class_weights is not None:
+        w = jnp.array(options.class_weights, dtype)
+        w = jnp.broadcast_to(w, logits.shape)
     if own is None:
-        mass = (1 - part) * wide(target) * w + even  # (2) (3)
-        return mass, once(jnp.sum(mass, axis=-1, keepdims=True))
-    hit = lax.broadcasted_iota(int, logits.shape, logits.ndim - 1)
-    hit = hit == target.astype(int)[..., None]
-    mass = jnp.where(hit, (1 - part) * own, 0 * own) + even  # (2) (3)
+        mass = wide(target) if w is None else wide(target) * w  # (2) (3)
+    else:
+        hit = lax.broadcasted_iota(int, logits.shape, logits.ndim - 1)
+        hit = hit == target.astype(int)[..., None]
+        mass = jnp.where(hit, own, 0 * own)  # (2) (3)
+    if part:
+        mass = (1 - part) * mass + part / logits.shape[-1] * (1 if w is None else w)
+    if own is None:
+        return mass, (mass @ jnp.ones((logits.shape[-1], 1), dtype))
     classes = options.class_weights or (1.0,)
     return mass, (1 - part) * own + part * sum(classes) / len(classes)
 
