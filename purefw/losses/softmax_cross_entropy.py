@@ -171,7 +171,7 @@ def forward(
     _check(logits, target, options)
     counts, own = _counts(target, options), _own_weight(logits, target, options)
     m = jnp.sum(counts.astype(wide(logits).dtype))  # (5)
-    n = m if own is None else jnp.nansum(own)  # (4)
+    n = m if options.class_weights is None or own is None else jnp.nansum(own)  # (4)
     n, m = (_divisor(v, options.reduction) for v in (n, m))
     one_label = own is not None and not options.label_smoothing
     terms, lse, kept = (_at_labels if one_label else _over_classes)(

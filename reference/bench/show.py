@@ -6,8 +6,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from reference.bench.epoch import OURS
 from reference.bench.measure import Row
 from reference.bench.result import Run, geometric_mean, memory_ratio
+from reference.bench.training import EpochRow, TrainRun
 
 NOISY = 0.2  # The change of the ceilings during a run beyond which it is not quiet.
 CHANGED = 0.1
@@ -101,6 +103,40 @@ def changed(was: Row, row: Row) -> bool:
     apart = abs(row.ratio / was.ratio - 1)
     slower = was.steady and row.steady and apart > CHANGED + max(was.spread, row.spread)
     return slower or was.hand.temporary != row.hand.temporary
+
+
+def print_epochs(console: Console, run: TrainRun) -> None:
+    """Everyone's epoch at every batch size, the fastest of each first."""
+    table = Table("batch", "", "seconds", "by ours", "accuracy", "GFLOP/s", "ceiling")
+    for row in ordered(run):
+        table.add_row(*epoch_cells(run, row))
+    console.print(table)
+    console.print(
+        f"{run.device}, {run.data}, {run.versions}, {run.date}; ceiling: the share of "
+        f"{run.ceilings.gigaflops:.0f} GFLOP/s of a matrix product",
+        soft_wrap=True,
+    )
+
+
+def ordered(run: TrainRun) -> list[EpochRow]:
+    """By batch size, the fastest first, those that could not run last."""
+    return sorted(run.rows, key=lambda row: (row.batch, row.seconds or float("inf")))
+
+
+def epoch_cells(run: TrainRun, row: EpochRow) -> tuple[str, ...]:
+    """One line of the table."""
+    if row.seconds is None:
+        return str(row.batch), row.who, f"did not run: {row.reason}", "", "", "", ""
+    ours = {r.batch: r.seconds for r in run.rows if r.who == OURS}.get(row.batch)
+    return (
+        str(row.batch),
+        row.who,
+        f"{row.seconds:.3g}",
+        f"{row.seconds / ours:.2f}" if ours else "-",
+        f"{row.accuracy:.2%}",
+        f"{row.gigaflops:.1f}",
+        f"{row.gigaflops / run.ceilings.gigaflops:.0%}",
+    )
 
 
 def plot(run: Run, path: Path) -> None:

@@ -9,11 +9,13 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from reference.bench import measure
+from purefw.data import load as read
+from reference.bench import measure, training
 from reference.bench.ceilings import ceilings
+from reference.bench.epoch import MAKERS
 from reference.bench.result import Run, describe, load, now, save, save_csv, versions
 from reference.bench.shapes import CASES
-from reference.bench.show import plot, print_comparison, print_run
+from reference.bench.show import plot, print_comparison, print_epochs, print_run
 
 DTYPES = ("float32", "bfloat16", "float16")
 DEVICES = ("cpu", "gpu", "tpu")
@@ -35,10 +37,20 @@ def bench(
     compare: Annotated[
         Path | None, typer.Option(help="The .json of an earlier run.")
     ] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Time an epoch instead, beside everyone's.")
+    ] = False,
+    directory: Annotated[
+        Path | None,
+        typer.Option(help="Of MNIST, for --train; scikit-learn's digits without."),
+    ] = None,
 ) -> None:
     """Time every rule, loss and network by hand beside autodiff of the usual form."""
-    names = chosen(only)
     where = device_of(device)
+    if train:
+        epochs(only, where, directory, output)
+        return
+    names = chosen(only, tuple(CASES))
     if dtype not in DTYPES:
         raise ValueError(f"bench: dtype must be one of {DTYPES}, got {dtype!r}")
     write = writer(output)
@@ -50,6 +62,18 @@ def bench(
         print_comparison(console, old, run)
     if output:
         write(run, output)
+
+
+def epochs(only: str, device, directory: Path | None, output: Path | None) -> None:
+    """`--train`: an epoch at every batch size."""
+    if output is not None and output.suffix != ".json":
+        raise ValueError(f"bench: output must end with .json for --train, got {output}")
+    who = chosen(only, tuple(MAKERS))
+    data = read("mnist", directory=directory) if directory else read("digits")
+    run = training.measure(data, training.BATCHES, who, device)
+    print_epochs(Console(), run)
+    if output:
+        training.save(run, output)
 
 
 def benchmark(names: list[str], device, dtype: str, rounds: int, console) -> Run:
@@ -71,13 +95,13 @@ def benchmark(names: list[str], device, dtype: str, rounds: int, console) -> Run
     )
 
 
-def chosen(only: str) -> list[str]:
+def chosen(only: str, known: tuple[str, ...]) -> list[str]:
     """The names that contain one of the parts; all of them for none."""
     parts = [part.strip() for part in only.split(",") if part.strip()]
-    names = [n for n in CASES if n in parts or any(p in n for p in parts) or not parts]
+    names = [n for n in known if n in parts or any(p in n for p in parts) or not parts]
     if not names:
         raise ValueError(
-            f"bench: only must name some of {', '.join(CASES)}, got {only!r}"
+            f"bench: only must name some of {', '.join(known)}, got {only!r}"
         )
     return names
 

@@ -1,0 +1,120 @@
+"""docs/performance.md, from the runs beside it.
+
+    purefw bench --output docs/performance.json
+    purefw bench --train --directory MNIST --output docs/training.json
+    python -m reference.bench.page
+
+The first two measure, the last writes the page, from the root of the repository.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from reference.bench import training
+from reference.bench.result import FLOOR, Run, geometric_mean, load, memory_ratio
+from reference.bench.show import epoch_cells, ordered, time_ratio
+from reference.bench.why import WHY
+
+DOCS = Path("docs")
+TITLE = """# Performance
+
+Forward and backward in one jitted function, by hand beside `jax.vjp` of the form that
+people write (`reference/baselines`). This page is generated:
+
+```
+purefw bench --output docs/performance.json
+purefw bench --train --directory MNIST --output docs/training.json
+python -m reference.bench.page
+```
+
+A ratio is the median over interleaved rounds of both programs in one process; "noisy"
+where the rounds do not agree on one. Milliseconds hold for the machine named and no
+other. Temporary memory is the compiler's own count and repeats exactly. "round" is our
+largest error by autodiff's in the same dtype, the truth being autodiff in float64.
+"product" is the share of the ceiling of a matrix product that the operations reach;
+where it is small, memory is the limit.
+"""
+
+
+def page(run: Run, epochs: training.TrainRun) -> str:
+    """The whole page."""
+    return "\n".join([TITLE, *rules(run), "", *trained(epochs), ""])
+
+
+def rules(run: Run) -> list[str]:
+    """The table of rules, losses and networks, and what made each what it is."""
+    steady = [row for row in run.rows if row.steady]
+    memory = geometric_mean(map(memory_ratio, run.rows))
+    slower = [row.name for row in steady if row.ratio > 1.03]
+    return [
+        "## Rules, losses and networks",
+        "",
+        f"{machine(run)} Ceilings: {run.ceilings.gigaflops:.0f} GFLOP/s of a matrix "
+        f"product, {run.ceilings.gigabytes:.0f} GB/s of a copy; after the last row "
+        f"{run.after.gigaflops:.0f} and {run.after.gigabytes:.0f}.",
+        "",
+        f"Geometric means: time {geometric_mean(r.ratio for r in steady):.2f} of "
+        f"{len(steady)} rows with a ratio, memory {memory:.2f} (nothing counted below "
+        f"{FLOOR >> 20} MB). Slower than autodiff by more than 3 %: "
+        f"{', '.join(slower) or 'none'}.",
+        "",
+        *table(
+            ("", "shape", "time", "ms", "product", "MB", "auto MB", "round", "why"),
+            (cells(run, row) for row in run.rows),
+        ),
+    ]
+
+
+def cells(run: Run, row) -> tuple[str, ...]:
+    """One line."""
+    return (
+        f"`{row.name}`",
+        row.shapes,
+        time_ratio(row),
+        f"{row.hand.milliseconds:.3g}",
+        f"{ceiling_share(run, row):.0%}",
+        f"{row.hand.temporary / 1e6:.1f}",
+        f"{row.auto.temporary / 1e6:.1f}",
+        f"{row.rounding:.2f}",
+        WHY[row.name],
+    )
+
+
+def ceiling_share(run: Run, row) -> float:
+    """Its operations a second by those of a matrix product."""
+    return row.hand.flops / row.hand.milliseconds / 1e6 / run.ceilings.gigaflops
+
+
+def trained(run: training.TrainRun) -> list[str]:
+    """The table of epochs."""
+    head = ("batch", "who", "seconds", "by ours", "accuracy", "GFLOP/s", "of ceiling")
+    return [
+        "## An epoch of training",
+        "",
+        f"{run.data}; a perceptron of 128 tanh units, softmax and cross-entropy, plain "
+        f"SGD: the same parameters, updates and minibatches for all but scikit-learn, "
+        f"which draws its own. {machine(run)} The ceiling is "
+        f"{run.ceilings.gigaflops:.0f} GFLOP/s of a matrix product.",
+        "",
+        *table(head, (epoch_cells(run, row) for row in ordered(run))),
+    ]
+
+
+def machine(run: Run | training.TrainRun) -> str:
+    """Where and when."""
+    return f"{run.device}, {run.versions}, {run.date}."
+
+
+def table(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> list[str]:
+    """In Markdown."""
+    rule = ("---",) * len(head)
+    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *lines)]
+
+
+def current() -> str:
+    """The page of the runs in docs/."""
+    return page(load(DOCS / "performance.json"), training.load(DOCS / "training.json"))
+
+
+if __name__ == "__main__":
+    (DOCS / "performance.md").write_text(current())

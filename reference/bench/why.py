@@ -1,0 +1,74 @@
+"""For every case of the benchmark one line: why it is as fast as it is."""
+
+BY_REASON = {
+    "A derivative in closed form of what forward computes: one loop a pass, no array "
+    "between them.": """
+        relu tanh sigmoid leaky_relu prelu elu selu celu silu mish softplus softsign
+        log_sigmoid hard_tanh hard_sigmoid relu6 hard_swish squared_relu gelu_tanh glu
+        swiglu""",
+    "Density and tail of the normal distribution share one exponential; autodiff keeps "
+    "what erfc chose between.": "gelu geglu",
+    "As above; the slopes' gradient is a sum over rows.": "prelu_of_each",
+    "Both passes choose nothing, so that XLA runs each as one program that reads its "
+    "arrays once; p alone is kept.": "softmax",
+    "Autodiff's program is the same: five passes over memory.": "log_softmax",
+    "The softmax from x and two numbers a row.": "logsumexp",
+    "Autodiff's sort is undone by a scatter; by hand the support is a mask.": (
+        "sparsemax"
+    ),
+    "The same products as autodiff's, and nothing else of weight.": """
+        linear bilinear unembedding queries_keys_values perceptron autoencoder""",
+    "The direction's gradient from two sums a column.": "weight_norm",
+    "A mask from the same random bits; only its bits are kept.": "dropout",
+    "Memory moves, as in autodiff.": "flatten reshape positional_embedding",
+    "The two products that autodiff's transpose rules give as convolutions.": """
+        convolution convolution_5x5_of_grey convolution_stride_2 convolution_depthwise
+        transposed_convolution""",
+    "Windows are views and the winner is kept, where autodiff scatters by comparing "
+    "again (select-and-scatter).": "max_pool max_pool_overlapping",
+    "A broadcast or a sum of views: one loop.": """
+        average_pool average_pool_overlapping global_average_pool upsample_nearest
+        upsample_bilinear""",
+    "The winner's place is kept; autodiff compares again and shares ties.": (
+        "global_max_pool"
+    ),
+    "The sums over rows and over features are products of one array that is written "
+    "once.": "layer_norm rms_norm",
+    "xhat again from x and two numbers a set; three sums in the bracket instead of "
+    "autodiff's paths.": "batch_norm batch_norm_of_rows group_norm instance_norm",
+    "Plain scatter-add, as in autodiff.": "embedding",
+    "The angles are known before; backward turns the other way.": "rotary_embedding",
+    "Blocks of queries, head after head, weights computed again: they stay in "
+    "the cache and are never stored.": """
+        attention causal_attention multi_head_attention""",
+    "Weight gradients as one product after the scan.": """
+        rnn gru lstm lstm_large bidirectional char_lstm""",
+    "One difference and its sign or size: a loop and a sum.": """
+        absolute_error_mean squared_error_mean huber quantile total_variation hinge""",
+    "One exponential for value and slope.": "log_cosh poisson",
+    "One quotient for all three gradients.": "gaussian_negative_log_likelihood",
+    "The terms with their choices in one loop, then summed as a product with ones.": (
+        "logistic_loss_mean focal"
+    ),
+    "Summed as it is formed, without a choice or a number inside the sum.": (
+        "logistic_loss_on_logits jensen_shannon"
+    ),
+    "As autodiff's, and guarded where a target is 0 only if one is.": "kl_divergence",
+    "The slope is known with the value and kept.": "multiclass_hinge",
+    "One entry a row.": "negative_log_likelihood cross_entropy_mean",
+    "Exponentials computed once and kept, labels by scatter: as many passes over "
+    "memory as autodiff's best form.": "softmax_cross_entropy",
+    "Exponentials computed once and kept; dz in one loop over them.": (
+        "softmax_cross_entropy_soft"
+    ),
+    "Logits in chunks, computed again, never stored: one product more than "
+    "autodiff's.": "linear_cross_entropy",
+    "Lengths by the largest entry first, safe from overflow: more passes than "
+    "autodiff's.": "cosine_similarity triplet",
+    "A softmax between two products.": "info_nce",
+    "Three sums an image.": "dice",
+    "Alphas and betas of both directions are kept; autodiff's scan is of one.": "ctc",
+    "The convolutions decide; pools and activations are cheaper.": "lenet resnet",
+    "Attention in blocks and layer norm by products; the unembedding decides.": "gpt",
+}
+WHY = {name: why for why, names in BY_REASON.items() for name in names.split()}
