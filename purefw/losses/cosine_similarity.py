@@ -23,6 +23,7 @@ from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from purefw.losses.reduction import (
@@ -30,21 +31,32 @@ from purefw.losses.reduction import (
     check_reduction,
     check_rows,
     check_same_shape,
-    direction,
     divisor,
+    inverse,
     reduce,
+    safe,
+    scaled_norm,
     spread,
 )
 from purefw.rule import Loss
 
 
 class CosineSimilarityResiduals(NamedTuple):
-    """What `backward` needs: two arrays the size of the prediction, two of its rows."""
+    """What `backward` needs: the two arguments, and three numbers a row.
 
-    xhat: Float[Array, "*b k"]
-    that: Float[Array, "*b k"]
+    Attributes:
+        x: The prediction.
+        t: The target.
+        cos: Equation (2).
+        x_inverse: 1 / |x|, 0 for a row of zeros.
+        t_inverse: 1 / |t|, 0 for a row of zeros.
+    """
+
+    x: Float[Array, "*b k"]
+    t: Float[Array, "*b k"]
     cos: Float[Array, "*b 1"]
-    norm: Float[Array, "*b 1"]
+    x_inverse: Float[Array, "*b 1"]
+    t_inverse: Float[Array, "*b 1"]
 
 
 def cosine_similarity(reduction: Reduction = "mean") -> Loss[CosineSimilarityResiduals]:
@@ -83,11 +95,21 @@ def forward(
     """Equations (1) to (3)."""
     check_rows("cosine_similarity", prediction)
     check_same_shape("cosine_similarity", prediction, target)
-    xhat, norm = direction(prediction)  # (1)
-    that, _ = direction(target)  # (1)
-    cos = jnp.sum(xhat * that, axis=-1, keepdims=True)  # (2)
+    x, t = prediction, target
+    squares = [jnp.sum(v * v, axis=-1, keepdims=True) for v in (x, t)]
+    product = jnp.sum(x * t, axis=-1, keepdims=True)
+
+    def short():
+        inverses = [1 / jnp.sqrt(square) for square in squares]  # (1)
+        return *inverses, product * inverses[0] * inverses[1]  # (2)
+
+    def scaled():
+        a, b = (inverse(scaled_norm(v)) for v in (x, t))  # (1)
+        return a, b, jnp.sum((x * a) * (t * b), axis=-1, keepdims=True)  # (2)
+
+    a, b, cos = lax.cond(safe(jnp.concatenate(squares)), short, scaled)
     loss = reduce(1 - cos, reduction)  # (3)
-    return loss, CosineSimilarityResiduals(xhat, that, cos, norm)
+    return loss, CosineSimilarityResiduals(x, t, cos, a, b)
 
 
 def backward(
@@ -97,7 +119,6 @@ def backward(
     reduction: Reduction,
 ) -> Float[Array, "*b k"]:
     """Equation (4)."""
-    xhat, that, cos, norm = residuals
-    across = (that - cos * xhat) / jnp.where(norm == 0, 1, norm)
-    slope = jnp.where(norm == 0, 0, across)
-    return -spread(dloss, norm.size, reduction) * slope  # (4)
+    x, t, cos, a, b = residuals
+    scale = -spread(dloss, cos.size, reduction) * a
+    return scale * (t * b - x * (cos * a))  # (4)

@@ -24,12 +24,12 @@ A mean whose weights may be 0 where its values are infinite, with 0 ∞ = 0:
     (8)  sum_b  = Σ_k w_bk Σ_i v_ibk          = Σ_k w_bk Σ_i clip(v_ibk, ±W_bk)
          W_bk   = 0 where w_bk = 0, else ∞
 
-The length and the direction of a row, with m its largest |v_k|:
+The length of a row, with m its largest |v_k|, and 0 of a row of zeros:
 
-    (7)  norm   = m sqrt(Σ_k (v_k/m)²)                 unit_k = v_k / norm
+    (7)  norm   = sqrt(Σ_k v_k²) = m sqrt(Σ_k (v_k/m)²)
 
-(7): dividing by m first keeps the squares within [0, 1]. A row of zeros has norm 0, and
-unit 0 by convention.
+(7): the second form keeps the squares within [0, 1], and takes two passes more. The
+first serves as long as its sum has neither overflowed nor come near to underflow.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Bool, Float, Shaped
 
 from purefw.precision import wide
 from purefw.recomputation import once
@@ -174,13 +174,26 @@ def softmax(
     return e * share, (s + (1 - e)) * share  # (5) (6)
 
 
-def direction(
-    v: Float[Array, "*b k"],
-) -> tuple[Float[Array, "*b k"], Float[Array, "*b 1"]]:
-    """Equation (7): unit and norm."""
+def safe(square: Float[Array, "*b 1"]) -> Bool[Array, ""]:
+    """Whether the first form of (7) serves for every row."""
+    limits = jnp.finfo(square.dtype)
+    return jnp.all((square > limits.tiny / limits.eps**2) & (square < limits.max))
+
+
+def norm(v: Callable[[], Float[Array, "*b k"]]) -> Float[Array, "*b 1"]:
+    """Equation (7) of what v returns; see `weighted_sum` for why it is a function."""
+    square = jnp.sum(v() * v(), axis=-1, keepdims=True)  # (7)
+    return lax.cond(safe(square), lambda: jnp.sqrt(square), lambda: scaled_norm(v()))
+
+
+def scaled_norm(v: Float[Array, "*b k"]) -> Float[Array, "*b 1"]:
+    """The second form of (7)."""
     m = jnp.max(jnp.abs(v), axis=-1, keepdims=True)
-    zero = m == 0
-    scaled = v / jnp.where(zero, 1, m)
-    root = jnp.sqrt(jnp.where(zero, 1, jnp.sum(scaled**2, axis=-1, keepdims=True)))
-    unit, norm = scaled / root, m * root  # (7)
-    return jnp.where(zero, 0, unit), jnp.where(zero, 0, norm)
+    scaled = v / jnp.where(m == 0, 1, m)
+    square = jnp.sum(scaled * scaled, axis=-1, keepdims=True)
+    return m * jnp.sqrt(jnp.where(m == 0, 1, square))  # (7)
+
+
+def inverse(norm: Float[Array, "*b 1"]) -> Float[Array, "*b 1"]:
+    """1 / norm, and 0 for 0: what makes a row a direction, or nothing."""
+    return jnp.where(norm == 0, 0, 1 / jnp.where(norm == 0, 1, norm))

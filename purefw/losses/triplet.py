@@ -34,7 +34,8 @@ from purefw.losses.reduction import (
     check_positive,
     check_reduction,
     check_rows,
-    direction,
+    inverse,
+    norm,
     reduce,
     spread,
 )
@@ -50,10 +51,18 @@ class Triplet(NamedTuple):
 
 
 class TripletResiduals(NamedTuple):
-    """What `backward` needs: two arrays the size of the anchor, one of its rows."""
+    """What `backward` needs: the prediction, and three numbers a row.
 
-    e: Float[Array, "*b k"]
-    f: Float[Array, "*b k"]
+    Attributes:
+        points: The prediction.
+        near_inverse: 1 / |a - p|, 0 where that is 0.
+        far_inverse: 1 / |a - n|, 0 where that is 0.
+        broken: [u > 0].
+    """
+
+    points: Triplet
+    near_inverse: Float[Array, "*b 1"]
+    far_inverse: Float[Array, "*b 1"]
     broken: Float[Array, "*b 1"]
 
 
@@ -101,17 +110,19 @@ def forward(
                 f"triplet: {name} must have the anchor's shape {anchor.shape}, "
                 f"got {other.shape}"
             )
-    e, near = direction(anchor - positive)  # (1)
-    f, far = direction(anchor - negative)  # (1)
+    near = norm(lambda: anchor - positive)  # (1)
+    far = norm(lambda: anchor - negative)  # (1)
     u = near - far + margin  # (2)
     loss = reduce(jnp.where(u <= 0, 0, u), reduction)  # (3)
-    return loss, TripletResiduals(e, f, jnp.where(u <= 0, 0, jnp.ones_like(u)))
+    broken = jnp.where(u <= 0, 0, jnp.ones_like(u))
+    return loss, TripletResiduals(prediction, inverse(near), inverse(far), broken)
 
 
 def backward(
     residuals: TripletResiduals, dloss: Float[Array, ""], *, reduction: Reduction
 ) -> Triplet:
     """Equations (4) to (6)."""
-    e, f, broken = residuals
+    (anchor, positive, negative), near, far, broken = residuals
     c = spread(dloss, broken.size, reduction) * broken  # (4)
+    e, f = near * (anchor - positive), far * (anchor - negative)  # (1)
     return Triplet(c * (e - f), -c * e, c * f)  # (5) (6)

@@ -356,7 +356,7 @@ NETWORKS = {
         networks.labelled(networks.char_lstm),
     ),
     "gpt": network_case(
-        gpt(8192, 256, 4, 4, length=512),
+        gpt(8192, 256, 4, 4, length=512, recompute=True),
         softmax_cross_entropy(),
         text(2, 512, 8192),
         networks.labelled(partial(networks.gpt, heads=4)),

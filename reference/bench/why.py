@@ -69,6 +69,7 @@ BY_REASON = {
     "Three sums an image.": "dice",
     "Alphas and betas of both directions are kept; autodiff's scan is of one.": "ctc",
     "The convolutions decide; pools and activations are cheaper.": "lenet resnet",
-    "Attention in blocks and layer norm by products; the unembedding decides.": "gpt",
+    "Attention in blocks, layer norm by products; each block's residuals are computed "
+    "again when they are needed.": "gpt",
 }
 WHY = {name: why for why, names in BY_REASON.items() for name in names.split()}
