@@ -18,8 +18,7 @@ Invariants: y is odd in x. Multiplying a row by a positive constant leaves y alo
 eps: Σ_i x_bi dx_bi = eps s_b² Σ_i dxhat_bi xhat_bi. There is no mean in (1), so rows of
 dx do not sum to 0.
 Limit: a row of zeros gives y = 0 and dx = eps^(-1/2) dxhat.
-Time: the sums over rows and over features are products with s and with scale of one
-array, dy x, which is written once; sums took a third more time (4096 x 1024, 2 cores).
+Time: the sums over features are a product of dy x, which is written once, with scale.
 Precision: 16-bit x is computed in float32 and rounded once, as flax.linen.RMSNorm does.
 
 Reference: Zhang and Sennrich, "Root mean square layer normalization", 2019,
@@ -114,7 +113,7 @@ def backward(
     residuals, dy = again(residuals, dy)
     x, s, (scale,) = residuals
     v = (wide(dy) * wide(x)).reshape(-1, scale.size)
-    dscale = s.reshape(-1) @ v  # (3)
+    dscale = jnp.sum(s.reshape(-1, 1) * v, axis=0)  # (3)
     mean = (v @ wide(scale)).reshape(s.shape) * s / scale.size
     direct = jnp.broadcast_to(wide(scale), x.shape) * wide(dy)  # (4)
     dx = s * direct - s * s * mean * wide(x)  # (5)

@@ -7,12 +7,13 @@ b counts the rows, k the classes; z are the logits, y_b is the label.
     (3)  lse_b   = m_b + log(1 + (rest_b + (own_b - 1)))
     (4)  v_b     = lse_b - z_by
     (5)  dz_bk   = (dv_b + dlse_b) e_bk / (rest_b + own_b)              for k ≠ y_b
-    (6)  dz_by   = (dlse_b own_b - dv_b rest_b) / (rest_b + own_b)
+    (6)  dz_by   = dlse_b p_b - dv_b (1 - p_b)           p_b = own_b / (rest_b + own_b)
 
 (3): Σ_k exp z_k = exp m (rest + own). Where the label is the largest own is 1, so that
 1 - p_y = rest / (rest + own) and -log p_y = log(1 + rest) keep their digits however
 near to 1 p_y is; elsewhere rest is at least 1. (5), (6): ∂lse/∂z_k = p_k and ∂v/∂z_k =
-p_k - [k = y], where p_y - 1 = -rest / (rest + own).
+p_k - [k = y]. Where p_y is above 1/2, 1 - p_y is rest / (rest + own); below, dv - dv
+p_y is rounded once less.
 Cost: forward reads z twice and e once and keeps e, an array the size of z in whose
 memory backward may work; z is not needed again. Backward computes no exponential. The
 label's entry is written by a scatter of one number a row: a choice in the loop of the
@@ -72,8 +73,10 @@ def backward(
     """Equations (5) and (6), in the dtype of e."""
     e, rest, own, label = residuals
     total = rest + own
+    p = own / total
+    away = jnp.where(rest < own, dv * (rest / total), dv - dv * p)
     dz = e * ((dv + dlse) / total)[:, None]  # (5)
-    return put(dz, label, (dlse * own - dv * rest) / total)  # (6)
+    return put(dz, label, dlse * p - away)  # (6)
 
 
 def put(
