@@ -22,16 +22,18 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, Shaped
 
-from purefw.losses.labels import at_label, check_labels, onehot
+from purefw.losses.labels import at_label, check_labels, scattered
 from purefw.losses.reduction import Reduction, check_reduction, divisor
 from purefw.rule import Loss
+from purefw.structure import Static
 
 
 class CrossEntropyResiduals(NamedTuple):
-    """What `backward` needs: the arguments, no copies."""
+    """What `backward` needs: the label's probability in each row, and the target."""
 
-    prediction: Float[Array, "*b n"]
+    own: Float[Array, "*b"]
     target: Integer[Array, "*b"]
+    classes: Static
 
 
 def cross_entropy(reduction: Reduction = "mean") -> Loss[CrossEntropyResiduals]:
@@ -42,7 +44,7 @@ def cross_entropy(reduction: Reduction = "mean") -> Loss[CrossEntropyResiduals]:
 
     Returns:
         A loss on probabilities of shape (..., n) and integer labels of shape (...), in
-        [0, n), at least one. It keeps both, which are alive anyway.
+        [0, n), at least one. It keeps a float a row and the labels.
 
     Raises:
         ValueError: another reduction; in `forward`, no row, labels not integers
@@ -71,15 +73,14 @@ def forward(
     """Equation (1)."""
     check_labels("cross_entropy", "prediction", prediction, target)
     reduce = jnp.mean if reduction == "mean" else jnp.sum
-    loss = -reduce(jnp.log(at_label(prediction, target)))  # (1)
-    return loss, CrossEntropyResiduals(prediction, target)
+    own, classes = at_label(prediction, target), Static(prediction.shape[-1])
+    return -reduce(jnp.log(own)), CrossEntropyResiduals(own, target, classes)  # (1)
 
 
 def backward(
     residuals: CrossEntropyResiduals, dloss: Float[Array, ""], *, reduction: Reduction
 ) -> Float[Array, "*b n"]:
-    """Equation (2); the label's weight is 1, or NaN where there is no such class."""
-    prediction, target = residuals
+    """Equation (2)."""
+    own, target, classes = residuals
     r = 1 / target.size if reduction == "mean" else 1
-    weight = onehot(target, prediction)
-    return jnp.where(weight == 0, 0, -r * weight / prediction * dloss)  # (2)
+    return scattered(-r / own * dloss, target, classes.value)  # (2)

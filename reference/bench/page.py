@@ -12,7 +12,7 @@ from pathlib import Path
 
 from reference.bench import training
 from reference.bench.result import FLOOR, Run, geometric_mean, load, memory_ratio
-from reference.bench.show import epoch_cells, ordered, time_ratio
+from reference.bench.show import NOISY, epoch_cells, ordered, time_ratio
 from reference.bench.why import WHY
 
 DOCS = Path("docs")
@@ -51,8 +51,9 @@ def rules(run: Run) -> list[str]:
         "",
         f"{machine(run)} Ceilings: {run.ceilings.gigaflops:.0f} GFLOP/s of a matrix "
         f"product, {run.ceilings.gigabytes:.0f} GB/s of a copy; after the last row "
-        f"{run.after.gigaflops:.0f} and {run.after.gigabytes:.0f}.",
+        f"{run.after.gigaflops:.0f} and {run.after.gigabytes:.0f}.{quiet(run)}",
         "",
+        f"{len(run.rows)} of {len(WHY)} cases were measured. "
         f"Geometric means: time {geometric_mean(r.ratio for r in steady):.2f} of "
         f"{len(steady)} rows with a ratio, memory {memory:.2f} (nothing counted below "
         f"{FLOOR >> 20} MB). Slower than autodiff by more than 3 %: "
@@ -63,6 +64,16 @@ def rules(run: Run) -> list[str]:
             (cells(run, row) for row in run.rows),
         ),
     ]
+
+
+def quiet(run: Run) -> str:
+    """A warning where the machine was not."""
+    if run.disturbance <= NOISY:
+        return ""
+    return (
+        f" The machine was not quiet: a ceiling changed by {run.disturbance:.0%}, "
+        "so the milliseconds are not to be trusted."
+    )
 
 
 def cells(run: Run, row) -> tuple[str, ...]:
