@@ -53,7 +53,7 @@ MUTANTS = {
     "cross_entropy_without_the_probability": (
         "cross_entropy_mean",
         "typical",
-        of_gradient(lambda d, r: d * r.prediction),
+        of_gradient(lambda d, r: d * r.own[..., None]),
     ),
     "logistic_loss_without_the_other_class": (
         "logistic_loss_mean",
