@@ -126,7 +126,7 @@ def ordered(run: TrainRun) -> list[EpochRow]:
 def epoch_cells(run: TrainRun, row: EpochRow) -> tuple[str, ...]:
     """One line of the table."""
     if row.seconds is None:
-        return str(row.batch), row.who, f"did not run: {row.reason}", "", "", "", ""
+        return str(row.batch), row.who, f"not run: {row.reason}", "", "", "", ""
     ours = {r.batch: r.seconds for r in run.rows if r.who == OURS}.get(row.batch)
     return (
         str(row.batch),

@@ -32,8 +32,8 @@ BY_REASON = {
     "The winner's place is kept; autodiff compares again and shares ties.": (
         "global_max_pool"
     ),
-    "The sums over rows and over features are products of one array that is written "
-    "once.": "layer_norm rms_norm",
+    "The sums over features are products with scale of one array that is written once; "
+    "x and two numbers a row are kept.": "layer_norm rms_norm",
     "xhat again from x and two numbers a set; three sums in the bracket instead of "
     "autodiff's paths.": "batch_norm batch_norm_of_rows group_norm instance_norm",
     "Plain scatter-add, as in autodiff.": "embedding",
@@ -63,8 +63,8 @@ BY_REASON = {
     ),
     "Logits in chunks, computed again, never stored: one product more than "
     "autodiff's.": "linear_cross_entropy",
-    "Lengths by the largest entry first, safe from overflow: more passes than "
-    "autodiff's.": "cosine_similarity triplet",
+    "Plain sums of squares while they neither overflow nor vanish, and lengths by the "
+    "largest entry only then.": "cosine_similarity triplet",
     "A softmax between two products.": "info_nce",
     "Three sums an image.": "dice",
     "Alphas and betas of both directions are kept; autodiff's scan is of one.": "ctc",
