@@ -18,10 +18,10 @@ PROMISED = {
     "mish": (0.5, 0.07),
     "softmax": (0.95, 0.07),
     "softmax_cross_entropy": (1.25, 0.04),  # Two scatters, each counted as an array.
-    "softmax_cross_entropy_soft": (0.95, 0.07),
+    "softmax_cross_entropy_soft": (1.25, 0.07),
     "jensen_shannon": (0.5, 0.04),
     "logistic_loss_on_logits": (0.4, 0.03),
-    "layer_norm": (0.8, 0.02),
+    "layer_norm": (0.95, 0.02),
     "gpt": (0.6, 0.4),
     "linear_cross_entropy": (1.0, 0.12),
     "max_pool": (0.4, 0.05),

@@ -179,9 +179,8 @@ def flax(setting: Setting) -> tuple:
         layers = []
         for weight, bias in setting.pairs:
             layers.append(nnx.Linear(*weight.shape, rngs=nnx.Rngs(0)))
-            layers[-1].kernel.value, layers[-1].bias.value = map(
-                jnp.asarray, (weight, bias)
-            )
+            layers[-1].kernel[...] = jnp.asarray(weight)
+            layers[-1].bias[...] = jnp.asarray(bias)
         model = nnx.Sequential(layers[0], jnp.tanh, layers[1])
         optimiser = nnx.Optimizer(model, optax.sgd(RATE), wrt=nnx.Param)
         for rows in order:
