@@ -153,7 +153,7 @@ def lesson(setting: Setting) -> tuple:
 
     def run():
         network = separate_activations(setting.pairs, "tanh")
-        network.train(x, labels, order, np.float32(RATE))
+        network.train(x, labels, order, RATE)
         return network
 
     return run, lambda network: network.accuracy(test_x, test_labels)
