@@ -101,7 +101,7 @@ def operations(setting: epoch.Setting) -> float:
     """Of the products of an epoch."""
     (pixels, hidden), (_, classes) = (w.shape for w, _ in setting.pairs)
     trained = setting.order.size
-    return trained * (4 * pixels * hidden + 6 * hidden * classes)
+    return float(trained * (4 * pixels * hidden + 6 * hidden * classes))
 
 
 def save(run: TrainRun, path: Path) -> None:
