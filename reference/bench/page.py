@@ -1,10 +1,11 @@
-"""docs/performance.md, from the runs beside it.
+"""The tables of docs/performance.md, from the runs beside it.
 
     purefw bench --output docs/performance.json
     purefw bench --train --directory MNIST --output docs/training.json
     python -m reference.bench.page
 
-The first two measure, the last writes the page, from the root of the repository.
+The first two measure; the last writes between the lines `<!-- measured -->` and
+`<!-- /measured -->` of the page, from the root of the repository.
 """
 
 from collections.abc import Iterable
@@ -16,29 +17,12 @@ from reference.bench.show import NOISY, epoch_cells, ordered, time_ratio
 from reference.bench.why import WHY
 
 DOCS = Path("docs")
-TITLE = """# Performance
-
-Forward and backward in one jitted function, by hand beside `jax.vjp` of the form that
-people write (`reference/baselines`). This page is generated:
-
-```
-purefw bench --output docs/performance.json
-purefw bench --train --directory MNIST --output docs/training.json
-python -m reference.bench.page
-```
-
-A ratio is the median over interleaved rounds of both programs in one process; "noisy"
-where the rounds do not agree on one. Milliseconds hold for the machine named and no
-other. Temporary memory is the compiler's own count and repeats exactly. "round" is our
-largest error by autodiff's in the same dtype, the truth being autodiff in float64.
-"product" is the share of the ceiling of a matrix product that the operations reach;
-where it is small, memory is the limit.
-"""
+OPEN, CLOSE = "<!-- measured -->", "<!-- /measured -->"
 
 
 def page(run: Run, epochs: training.TrainRun) -> str:
-    """The whole page."""
-    return "\n".join([TITLE, *rules(run), "", *trained(epochs), ""])
+    """What stands between the two lines."""
+    return "\n".join(["", "", *rules(run), "", *trained(epochs), "", ""])
 
 
 def rules(run: Run) -> list[str]:
@@ -47,7 +31,7 @@ def rules(run: Run) -> list[str]:
     memory = geometric_mean(map(memory_ratio, run.rows))
     slower = [row.name for row in steady if row.ratio > 1.03]
     return [
-        "## Rules, losses and networks",
+        "### Rules, losses and networks",
         "",
         f"{machine(run)} Ceilings: {run.ceilings.gigaflops:.0f} GFLOP/s of a matrix "
         f"product, {run.ceilings.gigabytes:.0f} GB/s of a copy; after the last row "
@@ -100,7 +84,7 @@ def trained(run: training.TrainRun) -> list[str]:
     """The table of epochs."""
     head = ("batch", "who", "seconds", "by ours", "accuracy", "GFLOP/s", "of ceiling")
     return [
-        "## An epoch of training",
+        "### An epoch of training",
         "",
         f"{run.data}; a perceptron of 128 tanh units, softmax and cross-entropy, plain "
         f"SGD: the same parameters, updates and minibatches for all but scikit-learn, "
@@ -122,10 +106,14 @@ def table(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (head, rule, *lines)]
 
 
-def current() -> str:
-    """The page of the runs in docs/."""
-    return page(load(DOCS / "performance.json"), training.load(DOCS / "training.json"))
+def current(text: str) -> str:
+    """The page with the tables of the runs in docs/."""
+    before, rest = text.split(OPEN)
+    after = rest.split(CLOSE)[1]
+    runs = load(DOCS / "performance.json"), training.load(DOCS / "training.json")
+    return before + OPEN + page(*runs) + CLOSE + after
 
 
 if __name__ == "__main__":
-    (DOCS / "performance.md").write_text(current())
+    file = DOCS / "performance.md"
+    file.write_text(current(file.read_text()))
