@@ -26,6 +26,7 @@ from reference.trees import (
     relative,
     size,
 )
+from reference.true_cotangents import Boundary
 from reference.verdict import Verdict
 from reference.walk import Call, compiled
 
@@ -75,22 +76,7 @@ class Keyed:
 def leaf_step(d: Dissection, true: Call, jacobians: bool) -> Step:
     """A call of a rule without parts."""
     path, own = true.path, d.forced.calls[true.path]
-    key = None if true.key is None else KeyData.of(true.key)
-    meant = d.meant.get(path, known_of(own.rule))
-    case = StepCase(
-        d.name(path),
-        Subject(
-            own.rule.name,
-            Keyed(own.rule.forward, key),
-            own.rule.backward,
-            (true.params, true.x),
-            ("dparams", "dx"),
-        ),
-        [np.asarray(v) for v in floats_of(d.truth.cotangents[path].y)],
-        None if meant is None else Keyed(meant.forward, key),
-        path in d.meant,
-        d.seed,
-    )
+    case = leaf_case(d, true)
     faults, found = faults_of(case)
     faults += handed_faults(d, own)
     if own.error and not faults:
@@ -103,32 +89,56 @@ def leaf_step(d: Dissection, true: Call, jacobians: bool) -> Step:
         {} if free is None else {"dparams": free.dparams, "dx": free.dx},
         found,
     )
-    flowed = 0.0 if free is None else relative(free.dy, truth.y)
-    infected = free is not None and any(
-        relative(a, b) > NEAR
-        for a, b in (
-            (free.x, true.x),
-            (free.y, true.y),
-            (free.dy, truth.y),
-            ((free.dparams, free.dx), (truth.params, truth.x)),
-        )
-    )
-    state = State.WRONG if faults else State.INFECTED if infected else State.RIGHT
+    infected = State.INFECTED if is_infected(free, true, truth) else State.RIGHT
     return Step(
         0,
         d.name(path),
         own.rule.name,
-        state,
+        State.WRONG if faults else infected,
         tuple(faults),
         equations_of(own.rule),
         named("params", true.params),
         named("x", true.x),
         named("y", true.y),
         named("dy", truth.y),
-        flowed,
+        0.0 if free is None else relative(free.dy, truth.y),
         cotangents,
         jacobian(true) if jacobians else None,
     )
+
+
+def leaf_case(d: Dissection, true: Call) -> StepCase:
+    """A call as what its faults are found from."""
+    path, rule = true.path, d.forced.calls[true.path].rule
+    key = None if true.key is None else KeyData.of(true.key)
+    meant = d.meant.get(path, known_of(rule))
+    return StepCase(
+        d.name(path),
+        Subject(
+            rule.name,
+            Keyed(rule.forward, key),
+            rule.backward,
+            (true.params, true.x),
+            ("dparams", "dx"),
+        ),
+        [np.asarray(v) for v in floats_of(d.truth.cotangents[path].y)],
+        None if meant is None else Keyed(meant.forward, key),
+        path in d.meant,
+        d.seed,
+    )
+
+
+def is_infected(free: Call | None, true: Call, truth: Boundary) -> bool:
+    """Whether wrong numbers reach a call, or leave it, in the network's own pass."""
+    if free is None:
+        return False
+    pairs = (
+        (free.x, true.x),
+        (free.y, true.y),
+        (free.dy, truth.y),
+        ((free.dparams, free.dx), (truth.params, truth.x)),
+    )
+    return any(relative(a, b) > NEAR for a, b in pairs)
 
 
 def loss_step(d: Dissection) -> Step:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from reference.diagnosis.cause import Cause
-from reference.diagnosis.relation import near
+from reference.diagnosis.near import near
 from reference.diagnosis.shapes import shape_causes
 from reference.oracle import exact_arithmetic
 from reference.problem import flatten

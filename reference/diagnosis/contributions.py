@@ -20,7 +20,7 @@ import numpy as np
 
 from reference.cotangents import generator
 from reference.diagnosis.hypothesis import Hypothesis
-from reference.diagnosis.relation import near
+from reference.diagnosis.near import near
 from reference.diagnosis.scene import Scene, Stage
 
 OUTPUTS = 512

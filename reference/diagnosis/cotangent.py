@@ -4,6 +4,7 @@
     lost        the first entry, or the mean, for all; one index of an axis kept, or
                 lost; the tail lost; one output's cotangent lost, twice, exchanged
     moved       reversed, shifted along an axis
+    weighed     dy times or over an array at hand
 
 Truth is linear in dy, so hand(dy) = truth(φ(dy)) at fresh dy names φ.
 """
@@ -13,7 +14,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from reference.diagnosis.hypothesis import Hypothesis
-from reference.diagnosis.relation import near
+from reference.diagnosis.known_arrays import FUNCTIONS, values
+from reference.diagnosis.near import near
 from reference.diagnosis.scene import Scene, Stage
 from reference.problem import Values
 
@@ -32,6 +34,38 @@ def cotangents(stage: Stage, i: int) -> Iterator[Hypothesis]:
                 return s.hand[i], s.once(key, lambda: s.under(c(s.dys)).truth)[i]
 
             yield Hypothesis(f"cotangent: {what}", mistake, sentence, sides)
+
+
+def weighed(stage: Stage, i: int) -> Iterator[Hypothesis]:
+    """dy times or over an array of its shape: the backward of another function of y."""
+    home = stage.home
+    if len(home.dys) > 1:
+        return
+    for name, v in values(home).items():
+        if v.shape != home.dys[0].shape or v.dtype.kind != "f" or not v.ndim:
+            continue
+        for text, f in FUNCTIONS.items():
+            yield from times(stage, i, name, text, f)
+
+
+def times(stage: Stage, i: int, name: str, text: str, f: Callable) -> Iterator:
+    """The hand as the truth under dy ∘ f(v), or under dy / f(v)."""
+    for sign, what in ((1, "extra"), (-1, "missing")):
+        key = f"weighed {sign} {text} {name}"
+
+        def planted(s: Scene, sign=sign, key=key) -> list:
+            with np.errstate(all="ignore"):
+                q = np.asarray(f(values(s)[name])) ** sign
+            return s.once(key, lambda: s.under([s.dys[0] * q]).truth)
+
+        if near(stage.home.hand[i], planted(stage.home)[i]):
+            q = text.replace("{}", name)
+            yield Hypothesis(
+                f"factor: {what} {q} at dy",
+                "C4" if sign > 0 else "C2",
+                f"is the gradient for dy {'times' if sign > 0 else 'over'} {q}",
+                lambda s, p=planted: (s.hand[i], p(s)[i]),
+            )
 
 
 def each(f: Callable) -> Callable:
@@ -111,74 +145,83 @@ def between_outputs(dys: list[np.ndarray]) -> Iterator[Change]:
 
 
 def along_axes(k: int, name: str, d: np.ndarray) -> Iterator[Change]:
-    """One leaf of dy along one axis."""
-
-    def on_leaf(f: Callable) -> Callable:
-        return lambda dys: [f(v) if j == k else v for j, v in enumerate(dys)]
-
+    """One leaf of dy along each of its axes."""
     for axis in range(d.ndim):
-        n = d.shape[axis]
-        if n < 2:
-            continue
         at = f"of axis {axis} of {name}"
-        for text, keep in (("first", slice(0, 1)), ("last", slice(-1, None))):
-            yield (
-                f"{text} axis {axis} alone",
-                "C7",
-                f"counts the {text} index {at} alone: overwritten or not summed",
-                on_leaf(lambda v, a=axis, s=keep: kept(v, a, s)),
-            )
-        for text, lose in (("first", slice(0, 1)), ("last", slice(-1, None))):
-            yield (
-                f"{text} axis {axis} dropped",
-                "C13" if text == "last" else "C2",
-                f"drops the {text} index {at}",
-                on_leaf(lambda v, a=axis, s=lose: v - kept(v, a, s)),
-            )
+        for found in (parts_of, one_for_all, moved_along) if d.shape[axis] > 1 else ():
+            for what, mistake, sentence, f in found(axis, d.shape[axis]):
+                yield what, mistake, sentence.format(at=at, dy=name), on_leaf(k, f)
+
+
+def on_leaf(k: int, f: Callable) -> Callable:
+    """f on one leaf of dy."""
+    return lambda dys: [f(v) if j == k else v for j, v in enumerate(dys)]
+
+
+def parts_of(axis: int, n: int) -> Iterator[Change]:
+    """Some indices of an axis are counted, others not."""
+    ends = {"first": slice(0, 1), "last": slice(-1, None)}
+    for text, end in ends.items():
         yield (
-            f"first axis {axis} for all",
-            "C1",
-            f"uses the first index {at} for all",
-            on_leaf(lambda v, a=axis: np.broadcast_to(v.take([0], a), v.shape).copy()),
+            f"{text} axis {axis} alone",
+            "C7",
+            f"counts the {text} index {{at}} alone: overwritten or not summed",
+            lambda v, s=end: kept(v, axis, s),
         )
+    for text, end in ends.items():
         yield (
-            f"mean axis {axis}",
-            "C1",
-            f"uses the mean over axis {axis} of {name} for every index",
-            on_leaf(
-                lambda v, a=axis: (
-                    np.broadcast_to(v.mean(a, keepdims=True), v.shape)
-                    + np.zeros_like(v)
-                )
-            ),
+            f"{text} axis {axis} dropped",
+            "C13" if text == "last" else "C2",
+            f"drops the {text} index {{at}}",
+            lambda v, s=end: v - kept(v, axis, s),
         )
+    for count in range(2, n - 1):
         yield (
-            f"flipped axis {axis}",
+            f"from {count} of axis {axis} dropped",
+            "C13",
+            f"drops every index from {count} on {{at}}",
+            lambda v, c=count: kept(v, axis, slice(0, c)),
+        )
+
+
+def one_for_all(axis: int, n: int) -> Iterator[Change]:
+    """One index of an axis, or the mean, stands for all."""
+    yield (
+        f"first axis {axis} for all",
+        "C1",
+        "uses the first index {at} for all",
+        lambda v: np.broadcast_to(v.take([0], axis), v.shape).copy(),
+    )
+    yield (
+        f"mean axis {axis}",
+        "C1",
+        f"uses the mean over axis {axis} of {{dy}} for every index",
+        lambda v: np.broadcast_to(v.mean(axis, keepdims=True), v.shape).copy(),
+    )
+
+
+def moved_along(axis: int, n: int) -> Iterator[Change]:
+    """The indices of an axis in another order."""
+    yield (
+        f"flipped axis {axis}",
+        "C6",
+        f"reads {{dy}} reversed along axis {axis}",
+        lambda v: np.flip(v, axis),
+    )
+    for by in (1, -1):
+        text = f"reads {{dy}} shifted by {by} along axis {axis}"
+        yield (
+            f"rolled axis {axis} by {by}",
             "C6",
-            f"reads {name} reversed along axis {axis}",
-            on_leaf(lambda v, a=axis: np.flip(v, a)),
+            text,
+            lambda v, by=by: np.roll(v, by, axis),
         )
-        for by in (1, -1):
-            yield (
-                f"rolled axis {axis} by {by}",
-                "C6",
-                f"reads {name} shifted by {by} along axis {axis}",
-                on_leaf(lambda v, a=axis, by=by: np.roll(v, by, a)),
-            )
-            yield (
-                f"shifted axis {axis} by {by}",
-                "C6",
-                f"reads {name} shifted by {by} along axis {axis}, with zeros from "
-                "outside",
-                on_leaf(lambda v, a=axis, by=by: shifted(v, a, by)),
-            )
-        for count in range(2, n - 1):
-            yield (
-                f"from {count} of axis {axis} dropped",
-                "C13",
-                f"drops every index from {count} on {at}",
-                on_leaf(lambda v, a=axis, c=count: kept(v, a, slice(0, c))),
-            )
+        yield (
+            f"shifted axis {axis} by {by}",
+            "C6",
+            f"{text}, with zeros from outside",
+            lambda v, by=by: shifted(v, axis, by),
+        )
 
 
 def kept(v: Values, axis: int, part: slice) -> np.ndarray:

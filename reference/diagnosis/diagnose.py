@@ -5,52 +5,70 @@
     single edits of the hand's program, a missing product, edits of the forward and
     of the truth's program
 
-The first that is proved at fresh probes is stated; a cause that explains several leaves
-is said once.
+The first that is proved at fresh probes is stated. But one cause for all leaves goes
+before the first cause of each: the families are asked on while several leaves have
+causes of their own.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 from reference.diagnosis.cause import Cause, Diagnosis
 from reference.diagnosis.contract import contract_causes
 from reference.diagnosis.contributions import contributions
-from reference.diagnosis.cotangent import cotangents
+from reference.diagnosis.cotangent import cotangents, weighed
 from reference.diagnosis.edits import other_forwards, plantings, repairs
 from reference.diagnosis.hypothesis import Hypothesis, holds, prove
+from reference.diagnosis.masks import not_masked
 from reference.diagnosis.nonfinite import nonfinite
-from reference.diagnosis.paths import forward_paths, named_terms, zero_terms
+from reference.diagnosis.numpy_code import followed
+from reference.diagnosis.operands import operands
+from reference.diagnosis.paths import forward_paths
 from reference.diagnosis.precision import precision_causes
 from reference.diagnosis.products import products
-from reference.diagnosis.relation import proportions, relations
-from reference.diagnosis.residuals import residuals
+from reference.diagnosis.proportions import factors, summed
+from reference.diagnosis.reductions import reductions
+from reference.diagnosis.relation import relations
+from reference.diagnosis.residuals import other_values, residuals
 from reference.diagnosis.scene import LIMIT, Stage
+from reference.diagnosis.scope import in_scope
 from reference.diagnosis.state import other_call
-from reference.diagnosis.uses import operands
+from reference.diagnosis.terms import named_terms
 from reference.diagnosis.where import where
+from reference.diagnosis.zero_terms import zero_terms
 from reference.oracle import exact_arithmetic
 from reference.report import Report
 from reference.subject import Subject
 from reference.verdict import Verdict
 from reference.verify import check_subject, differentiable, flatten, output_of
 
+FEW = 4  # Proved hypotheses of a family that may be common to all leaves.
 FAMILIES: tuple[Callable[[Stage, int], Iterator[Hypothesis]], ...] = (
     nonfinite,
     relations,
     cotangents,
     named_terms,
-    proportions,
+    factors,
     other_call,
     residuals,
     forward_paths,
     contributions,
+    reductions,
     repairs,
-    operands,
+    other_values,
     products,
+    operands,
+    in_scope,
+    weighed,
     other_forwards,
     plantings,
+    summed,
+    not_masked,
 )
+# What is known of one leaf alone, or costs more than one name for two leaves is worth.
+ONE_LEAF = (products, weighed, other_forwards, plantings, summed, not_masked)
 
 
 def diagnose(subject: Subject | Report) -> Diagnosis:
@@ -92,6 +110,8 @@ def explained(report: Report, subject: Subject) -> Diagnosis:
         return Diagnosis(name, tuple(causes))
     with exact_arithmetic():
         problem, oracle = differentiable(flatten(subject, output_of(subject)))
+        if oracle is None and (read := followed(problem)) is not None:
+            problem, oracle = differentiable(flatten(read, output_of(read)))
         if oracle is None:
             return Diagnosis(name)
         stage = Stage(problem, report.seed)
@@ -124,25 +144,39 @@ def wrong_leaves(report: Report, stage: Stage) -> dict[int, Stage]:
 
 def explain(wrong: dict[int, Stage]) -> tuple[list[Cause], dict[int, Stage]]:
     """Causes, and the leaves that are left."""
-    causes: list[Cause] = []
-    left = dict(wrong)
+    causes: dict[int, Cause] = {}
     for family in FAMILIES:
-        for i, stage in list(left.items()):
-            cause = first_proved(family, stage, i)
-            if cause is not None:
-                causes.append(cause)
-                del left[i]
-    return merged(causes), left
+        if len(causes) == len(wrong) and family in ONE_LEAF:
+            break
+        found = {i: list(proved(family, stage, i)) for i, stage in wrong.items()}
+        common = common_to_all(list(found.values()))
+        if common:
+            return merged(common), {}
+        for i, options in found.items():
+            if options:
+                causes.setdefault(i, options[0])
+    left = {i: stage for i, stage in wrong.items() if i not in causes}
+    return merged([causes[i] for i in sorted(causes)]), left
 
 
-def first_proved(family: Callable, stage: Stage, i: int) -> Cause | None:
-    """The family's first hypothesis on leaf `i` that is proved."""
-    for hypothesis in family(stage, i):
-        if holds(hypothesis, stage.home, i) <= LIMIT:
-            cause = prove(hypothesis, stage, i)
-            if cause is not None:
-                return cause
-    return None
+def proved(family: Callable, stage: Stage, i: int) -> Iterator[Cause]:
+    """The family's first hypotheses on leaf `i` that are proved."""
+    found = (
+        cause
+        for hypothesis in family(stage, i)
+        if holds(hypothesis, stage.home, i) <= LIMIT
+        and (cause := prove(hypothesis, stage, i)) is not None
+    )
+    return islice(found, FEW)
+
+
+def common_to_all(found: list[list[Cause]]) -> list[Cause]:
+    """For each leaf the first cause that is proved for all of them, if there is one."""
+    for cause in found[0] if found else ():
+        same = [[c for c in options if c.label == cause.label] for options in found]
+        if all(same):
+            return [options[0] for options in same]
+    return []
 
 
 def merged(causes: list[Cause]) -> list[Cause]:

@@ -17,9 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from reference.diagnosis.hypothesis import Hypothesis, OtherProgram
-from reference.diagnosis.relation import near
+from reference.diagnosis.near import near
+from reference.diagnosis.operations import in_place_of
 from reference.diagnosis.scene import Scene, Stage
 from reference.mutate.edits import Edit, Edits
+from reference.mutate.operators import operators_for
 
 UNSAFE = {"to log", "to log1p", "to sqrt", "to rsqrt", "drop", "a / b to b / a",
           "to exp", "a ** b to a ** (b - 1)", "power -1", "to 2"}  # fmt: skip
@@ -39,12 +41,16 @@ class Edited:
         else:
             f = self._hand if which == "hand" else self._truth
         self.closed = jax.make_jaxpr(stage.reading(f))(*inputs)
-        self.edits = Edits(self.closed)
+        self.operators = in_place_of if which == "forward" else operators_for
+        self.edits = self.among(None)
         if which == "forward" and not self._is_clean(home):
-            safe = [e for e in self.edits if e.kind not in UNSAFE]
-            self.edits = Edits(self.closed, safe)
+            self.edits = self.among([e for e in self.edits if e.kind not in UNSAFE])
         size = sum(1 for _ in self.closed.jaxpr.eqns)
         self.usable = 0 < len(self.edits) and size <= MOST
+
+    def among(self, few: list[Edit] | None) -> Edits:
+        """The program's edits, or these of them."""
+        return Edits(self.closed, few, self.operators)
 
     def all(self, scene: Scene) -> list[np.ndarray]:
         """Every edit's cotangents at a scene, leaf by leaf, with a leading axis."""
@@ -64,7 +70,7 @@ class Edited:
         """One edit's cotangents at a scene."""
 
         def make() -> Callable:
-            only = Edits(self.closed, [edit])
+            only = self.among([edit])
             return self.stage.oracle.jit(lambda *v: self._run(only, 0, *v))
 
         program = self.stage.home.once(f"edit of {self.which} {edit}", make)

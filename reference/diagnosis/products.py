@@ -2,8 +2,9 @@
 
     (1)  hand - truth = α a ∘ R(dy ∘ b)
 
-a and b are arguments, residuals, y, or absent; R leaves its operand alone or takes
-sums or means over some axes of it. α must be a named constant at two sizes.
+a and b are arguments, residuals, y, or absent, and a may be a mask; R leaves its
+operand alone or takes sums or means over some axes of it. α must be a named constant
+at two sizes, or one number of few digits.
 """
 
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ import numpy as np
 
 from reference.diagnosis.constants import name_factor
 from reference.diagnosis.hypothesis import Hypothesis
+from reference.diagnosis.known_arrays import broadcasts, values
+from reference.diagnosis.masks import mask_arrays
 from reference.diagnosis.paths import weight
-from reference.diagnosis.relation import broadcasts, values
 from reference.diagnosis.scene import Scene, Stage
 
 
@@ -35,7 +37,7 @@ def products(stage: Stage, i: int) -> Iterator[Hypothesis]:
             there = dict(summands(scene, scene.truth[i].shape)).get(name)
             w = None if there is None else weight(scene.error(i), there)
             found.append(np.nan if w is None else w - 1)
-        constant = name_factor(found, scenes)
+        constant = name_factor(found, scenes, unnamed=is_short(found[0]))
         if constant is None:
             continue
 
@@ -51,6 +53,11 @@ def products(stage: Stage, i: int) -> Iterator[Hypothesis]:
         )
 
 
+def is_short(value: float) -> bool:
+    """Whether a number was written with at most three digits."""
+    return bool(np.isclose(value, float(f"{value:.3g}"), rtol=1e-7, atol=0))
+
+
 def signed(constant: str) -> str:
     """ "plus", "minus", "plus 1/2 times"."""
     sign = "minus" if constant.startswith("-") else "plus"
@@ -61,13 +68,14 @@ def signed(constant: str) -> str:
 def summands(scene: Scene, shape: tuple[int, ...]) -> Iterator[tuple[str, np.ndarray]]:
     """Every a ∘ R(dy ∘ b) of a leaf's shape."""
     known = {"1": np.ones(()), **values(scene)}
+    masks = {f"({k})": v.astype(float) for k, v in mask_arrays(scene).items()}
     for k, dy in enumerate(scene.dys):
         name = "dy" if len(scene.dys) == 1 else f"dy[{k}]"
         for b, v in known.items():
             for fitted in ways(v, dy.shape):
                 text = name if b == "1" else f"{name} {b}"
                 for inner, value in reduced(text, np.asarray(dy * fitted(v)), shape):
-                    for a, w in known.items():
+                    for a, w in {**known, **masks}.items():
                         for outer in ways(w, shape):
                             label = inner if a == "1" else f"{a} {inner}"
                             yield label, np.broadcast_to(outer(w) * value, shape)

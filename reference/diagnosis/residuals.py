@@ -8,13 +8,14 @@ is run as a black box, so no source is needed. All leaves that it repairs are ex
 at once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 import numpy as np
 
 from reference.diagnosis.hypothesis import Hypothesis
-from reference.diagnosis.relation import FUNCTIONS, broadcasts, near, values
+from reference.diagnosis.known_arrays import FUNCTIONS, broadcasts, values
+from reference.diagnosis.near import near
 from reference.diagnosis.scene import Scene, Stage
 from reference.diagnosis.tape import same_place, tape
 from reference.problem import Values
@@ -24,9 +25,19 @@ MOST = 600  # Substitutions that are tried.
 
 
 def residuals(stage: Stage, i: int) -> Iterator[Hypothesis]:
+    """One array for another, or itself otherwise arranged."""
+    yield from substitutions(stage, i, plain(stage.home))
+
+
+def other_values(stage: Stage, i: int) -> Iterator[Hypothesis]:
+    """Values of the forward, functions and products of what is at hand."""
+    yield from substitutions(stage, i, islice(computed(stage.home), MOST))
+
+
+def substitutions(stage: Stage, i: int, options: Iterable) -> Iterator[Hypothesis]:
     """Every substitution that repairs leaf `i` at home."""
     home = stage.home
-    for k, b, mistake, make in islice(options(home), MOST):
+    for k, b, mistake, make in options:
         try:
             key = f"substituted {k} {b}"
             fixed = home.once(key, lambda k=k, make=make: substituted(home, k, make))
@@ -77,12 +88,16 @@ def substituted(scene: Scene, k: int, make: Make) -> list[np.ndarray]:
     return scene.stage.backward(arrays, scene.dys, scene.live)
 
 
-def options(home: Scene) -> Iterator[tuple[int, str, str, Make]]:
+def plain(home: Scene) -> Iterator[tuple[int, str, str, Make]]:
     """(a, name of b, class, b), the plainest first."""
     for k, v in enumerate(home.run.residuals):
         yield from others(home, k, v, plain=True)
     for k, v in enumerate(home.run.residuals):
         yield from moved(home, k, v)
+
+
+def computed(home: Scene) -> Iterator[tuple[int, str, str, Make]]:
+    """The same with a b that is computed."""
     for k, v in enumerate(home.run.residuals):
         yield from of_tape(home, k, v)
     for k, v in enumerate(home.run.residuals):
@@ -143,7 +158,8 @@ def combined(
         return
     a = home.stage.residual_names[k]
     for name, w in values(home).items():
-        if w.dtype.kind not in "fc" or name == a:
+        is_own = w.shape == v.shape and np.array_equal(w, v)
+        if w.dtype.kind not in "fc" or name == a or is_own:
             continue
         for fitted in broadcasts(w, v.shape):
             for sign, f in OPERATIONS.items():

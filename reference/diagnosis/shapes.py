@@ -17,7 +17,7 @@ import numpy as np
 from reference.compare import LIMIT, compare, steady
 from reference.cotangents import generator, normal
 from reference.diagnosis.cause import Cause, Proof
-from reference.diagnosis.relation import near
+from reference.diagnosis.near import near
 from reference.oracle import oracle_for
 from reference.probe import lift
 from reference.problem import Problem, is_inexact, spread

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from reference.diagnosis.hypothesis import Hypothesis
-from reference.diagnosis.relation import near
+from reference.diagnosis.near import near
 from reference.diagnosis.scene import Scene, Stage
 from reference.diagnosis.tape import same_place, tape
 

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from reference.diagnosis.relation import described, mask_arrays, near
+from reference.diagnosis.arrangements import described
+from reference.diagnosis.masks import mask_arrays
+from reference.diagnosis.near import near
 from reference.diagnosis.scene import Scene
 
 

@@ -25,6 +25,7 @@ from jax.tree_util import keystr
 
 from purefw.rule import Rule
 from purefw.structure import Static
+from reference.interop.followed import numpy_followed
 from reference.interop.traced import CannotFollow, Traced, raw
 
 Arrays = dict[str, Any]
@@ -148,12 +149,13 @@ def _call(method: Callable[[Any], Any], argument: Any) -> Any:
         CannotFollow: it raises under jax.numpy. Whether it does so by its own fault is
             for NumPy to say.
     """
-    try:
+    if not any(isinstance(v, Traced) for v in jax.tree.leaves(argument)):
         return jax.tree.map(raw, method(argument))
+    try:
+        with numpy_followed(method):
+            return jax.tree.map(raw, method(argument))
     except Exception as error:
-        if any(isinstance(v, Traced) for v in jax.tree.leaves(argument)):
-            raise CannotFollow(str(error)) from error
-        raise
+        raise CannotFollow(str(error)) from error
 
 
 def _own(tree: Any) -> Any:

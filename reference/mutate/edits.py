@@ -17,7 +17,7 @@ that is called twice has edits of its own at each call.
 
 import linecache
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
@@ -67,6 +67,7 @@ class Edits(Sequence[Edit]):
     Args:
         closed: A function as jax.make_jaxpr gives it.
         only: Leave out the edits that are not among these, to compile less.
+        operators: From an equation to what may be done to it.
 
     Example:
         >>> closed = jax.make_jaxpr(lambda a, b: a - b)(3.0, 1.0)
@@ -75,7 +76,12 @@ class Edits(Sequence[Edit]):
         ('`a - b` becomes `b - a`', Array([-2.,  4.,  3., -1.], ...))
     """
 
-    def __init__(self, closed: core.ClosedJaxpr, only: Sequence[Edit] | None = None):
+    def __init__(
+        self,
+        closed: core.ClosedJaxpr,
+        only: Sequence[Edit] | None = None,
+        operators: Callable[[Any], list[Operator]] = operators_for,
+    ):
         """Find the edits; nothing is compiled yet."""
         self.closed = closed
         self._edits: list[Edit] = []
@@ -88,7 +94,7 @@ class Edits(Sequence[Edit]):
             name = eqn.primitive.name
             place = name, seen[name], source, code
             seen[name] += 1
-            for operator in operators_for(eqn):
+            for operator in operators(eqn):
                 edit = Edit(operator.kind, operator.sentence, *place)
                 if (wanted is None or edit in wanted) and applies(operator, eqn):
                     self._at.setdefault(path, []).append((len(self._edits), operator))

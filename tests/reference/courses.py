@@ -108,7 +108,7 @@ class DiagonalSoftmax(Softmax):
 
 
 class Rows:
-    """A loop over rows into a buffer, which jax.numpy cannot follow."""
+    """A loop over rows into a buffer."""
 
     def forward(self, x):
         self.x = x
@@ -155,3 +155,14 @@ def lab(activation):
         activation,
         Linear(5, 3, seed=2),
     ]
+
+
+class Branching:
+    """A choice by the data, which jax.numpy cannot follow."""
+
+    def forward(self, x):
+        self.sign = 1.0 if x[0, 0] > 0 else -1.0
+        return self.sign * x
+
+    def backward(self, dy):
+        return self.sign * dy

@@ -349,10 +349,18 @@ def test_a_step_whose_backward_raises_is_named():
     assert "KeyError" in trace.first.sentence and trace.notes
 
 
-def test_a_forward_that_jax_cannot_trace_is_refused():
-    network = from_numpy_layer([courses.Linear(7, 3), courses.Rows()])
-    with pytest.raises(ValueError, match="Rows must have a forward that JAX can trace"):
+def test_a_forward_that_branches_on_its_data_is_refused():
+    network = from_numpy_layer([courses.Linear(7, 3), courses.Branching()])
+    with pytest.raises(
+        ValueError, match="Branching must have a forward that JAX can trace"
+    ):
         located(network, (ROWS, LABELS))
+
+
+@pytest.mark.slow
+def test_a_loop_over_rows_into_a_buffer_is_located():
+    network = from_numpy_layer([courses.Linear(7, 3), courses.FirstRow()])
+    assert found(located(network, (ROWS, LABELS))) == [("[1]", Role.DX)]
 
 
 # the trace

@@ -1,16 +1,20 @@
 """Backward passes with one mistake each, and what the mistake is.
 
 `MISTAKES` maps a name to a planted mistake, `RIGHT` to a backward that is right and of
-which nothing may be said. `Mistake.held` splits them by a hash of the name: one half to
-develop the diagnosis on, one half to report.
+which nothing may be said. `Mistake.group` splits them: one half of the first set to
+develop the diagnosis on, one half to report, and a set that was planted later.
 """
 
 from tests.reference.mistakes import (
     indices,
     losses,
     norms,
+    numpy_code,
+    operations,
     pointwise,
     products,
+    recursions,
+    reductions,
     stateful,
 )
 from tests.reference.mistakes.case import MISTAKES, RIGHT, Mistake
@@ -22,7 +26,11 @@ __all__ = [
     "indices",
     "losses",
     "norms",
+    "numpy_code",
+    "operations",
     "pointwise",
     "products",
+    "recursions",
+    "reductions",
     "stateful",
 ]

@@ -33,27 +33,37 @@ class Mistake:
     args: Callable[[], tuple]
     terms: Callable | None = None
     traceable: bool = True
+    later: bool = False
 
     @property
-    def held(self) -> bool:
-        """Whether it belongs to the half that the diagnosis was not developed on."""
-        return zlib.crc32(self.name.encode()) % 2 == 1
+    def group(self) -> str:
+        """Which line of the summary it counts in.
+
+        The first set was split by a hash before the diagnosis was written; what was
+        planted later is developed on as a whole.
+        """
+        if self.later:
+            return "planted later, developed on"
+        held = zlib.crc32(self.name.encode()) % 2 == 1
+        return "reported" if held else "developed on"
 
     def named_by(self, label: str) -> bool:
         """Whether a stated label is one of the planted ones."""
-        kind, _, what = label.partition(": ")
+        kind, _, what = label.partition(":")
         return any(
             kind == planted and all(word in what for word in words.split())
-            for planted, _, words in (p.partition(": ") for p in self.labels)
+            for planted, _, words in (p.partition(":") for p in self.labels)
         )
 
 
 class Planted:
     """Mistakes around one forward."""
 
-    def __init__(self, name, file, forward, args, terms=None, traceable=True):
+    def __init__(
+        self, name, file, forward, args, terms=None, traceable=True, later=False
+    ):
         self.name, self.forward, self.args = name, forward, args
-        self.terms, self.traceable = terms, traceable
+        self.terms, self.traceable, self.later = terms, traceable, later
         lines = Path(file).read_text().splitlines()
         self.marks = {
             word[1:]: f"{Path(file).name}:{n}"
@@ -88,6 +98,7 @@ class Planted:
             self.args,
             self.terms,
             self.traceable,
+            self.later,
         )
 
     def _with_lines(self, label):

@@ -95,7 +95,7 @@ def row(s: Scored) -> str:
     """A line of the table."""
     said = "; ".join(f"`{c.label}`" for c in s.found.causes) or "where, not why"
     mark = "" if s.named else " ✗"
-    half = "reported" if s.mistake.held else "developed on"
+    half = s.mistake.group
     classes = " ".join(s.mistake.classes)
     return f"| {s.mistake.name}{mark} | {classes} | {half} | {said} |"
 
@@ -114,13 +114,11 @@ def summary(half: str, found: list[Scored]) -> str:
 
 def table(found: list[Scored], spoken: Counter) -> str:
     """Everything between the marks."""
-    held = [s for s in found if s.mistake.held]
-    developed = [s for s in found if not s.mistake.held]
+    groups = ("developed on", "planted later, developed on", "reported")
     lines = [
         "| half | planted | named | stated causes that are the planted one | slowest |",
         "| --- | --- | --- | --- | --- |",
-        summary("developed on", developed),
-        summary("reported", held),
+        *(summary(g, [s for s in found if s.mistake.group == g]) for g in groups),
         "",
         f"Of {len(RIGHT)} right backward passes beside them: {spoken['causes']} causes "
         "stated.",
