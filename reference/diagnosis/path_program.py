@@ -91,6 +91,11 @@ class Edge:
     variable: int
     shapes: tuple
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the operand has the shape of what the equation gives."""
+        return self.shapes[self.place[1]] == np.broadcast_shapes(*self.shapes)
+
 
 class Paths:
     """The edges of a stage's forward and the program V of (1)."""
@@ -114,8 +119,8 @@ class Paths:
                 first[key] = len(self.edges)
                 self.edges.append(edge)
             self.index[edge.place] = first[key]
-        firsts = {e.place[0]: e for e in reversed(self.edges)}
-        self.skips = [e for e in firsts.values() if e.primitive in SKIPPED]
+        able = [e for e in self.edges if e.primitive in SKIPPED and e.is_whole]
+        self.skips = list({e.place[0]: e for e in reversed(able)}.values())
         self.skip_index = {e.place[0]: k for k, e in enumerate(self.skips)}
 
     @property
