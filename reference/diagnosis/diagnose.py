@@ -1,13 +1,13 @@
 """The cause of every wrong leaf, in the order from cheap to dear.
 
-    a changed cotangent, a relation of hand and truth, the rule's named terms,
+    a relation of hand and truth, a changed cotangent, the rule's named terms, a factor,
     a residual substituted, the paths of the forward, contributions of single outputs,
-    single edits of the hand's program, a missing product, edits of the forward and
-    of the truth's program
+    other axes of a sum, single edits of the hand's program, a missing product, one
+    operand of it replaced, edits of the forward and of the truth's program
 
 The first that is proved at fresh probes is stated. But one cause for all leaves goes
-before the first cause of each: the families are asked on while several leaves have
-causes of their own.
+before the first cause of each: the specific families are all asked while several
+leaves have causes of their own.
 """
 
 import time
@@ -45,7 +45,8 @@ from reference.verdict import Verdict
 from reference.verify import check_subject, differentiable, flatten, output_of
 
 FEW = 4  # Proved hypotheses of a family that may be common to all leaves.
-FAMILIES: tuple[Callable[[Stage, int], Iterator[Hypothesis]], ...] = (
+Family = Callable[[Stage, int], Iterator[Hypothesis]]
+SPECIFIC: tuple[Family, ...] = (
     nonfinite,
     relations,
     cotangents,
@@ -58,6 +59,9 @@ FAMILIES: tuple[Callable[[Stage, int], Iterator[Hypothesis]], ...] = (
     reductions,
     repairs,
     other_values,
+)
+# Dearer, or true of many mistakes; not asked once every leaf has a cause.
+GENERAL: tuple[Family, ...] = (
     products,
     operands,
     in_scope,
@@ -67,8 +71,6 @@ FAMILIES: tuple[Callable[[Stage, int], Iterator[Hypothesis]], ...] = (
     summed,
     not_masked,
 )
-# What is known of one leaf alone, or costs more than one name for two leaves is worth.
-ONE_LEAF = (products, weighed, other_forwards, plantings, summed, not_masked)
 
 
 def diagnose(subject: Subject | Report) -> Diagnosis:
@@ -145,8 +147,8 @@ def wrong_leaves(report: Report, stage: Stage) -> dict[int, Stage]:
 def explain(wrong: dict[int, Stage]) -> tuple[list[Cause], dict[int, Stage]]:
     """Causes, and the leaves that are left."""
     causes: dict[int, Cause] = {}
-    for family in FAMILIES:
-        if len(causes) == len(wrong) and family in ONE_LEAF:
+    for family in SPECIFIC + GENERAL:
+        if len(causes) == len(wrong) and family in GENERAL:
             break
         found = {i: list(proved(family, stage, i)) for i, stage in wrong.items()}
         common = common_to_all(list(found.values()))
@@ -159,7 +161,7 @@ def explain(wrong: dict[int, Stage]) -> tuple[list[Cause], dict[int, Stage]]:
     return merged([causes[i] for i in sorted(causes)]), left
 
 
-def proved(family: Callable, stage: Stage, i: int) -> Iterator[Cause]:
+def proved(family: Family, stage: Stage, i: int) -> Iterator[Cause]:
     """The family's first hypotheses on leaf `i` that are proved."""
     found = (
         cause

@@ -4,6 +4,7 @@ all uses of a value but one.
 
 from collections.abc import Iterator
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,55 +17,76 @@ from reference.diagnosis.zero_terms import cancelling
 PAIRS = 24  # Paths that are tried in pairs.
 
 
+class Group(NamedTuple):
+    """Edges that may be left out together, with their label and what is said."""
+
+    label: str
+    text: str
+    edges: tuple[int, ...]
+
+
 def several(
     stage: Stage, paths: Paths, found: list[Path], i: int
 ) -> Iterator[Hypothesis]:
     """(4) with two paths missing, or all uses of a value but one."""
-    options: list[tuple[str, str, tuple[int, ...]]] = []
-    for one, two in combinations(found[:PAIRS], 2):
-        a, b = one.edges[0], two.edges[0]
-        label = (
-            f"path: {lines(paths, one.edges)} missing {lines(paths, two.edges)} missing"
-        )
-        text = (
-            f"the paths through {named(paths.edges[a])} and {named(paths.edges[b])} "
-            "are missing"
-        )
-        options.append((label, text, (a, b)))
-    for path in found[:PAIRS]:
-        for zero, _ in cancelling(stage, paths)[:PAIRS]:
-            edge = paths.edges[path.edges[0]]
-            text = (
-                f"the path through {named(edge)} is missing, and with it the one "
-                f"through {named(paths.edges[zero])}, which is zero only beside it"
-            )
-            label = f"path: {lines(paths, path.edges)} missing"
-            options.append((label, text, (path.edges[0], zero)))
-    options += loops(paths)
-    options += uses(stage, paths)
-    if not options:
+    groups = [
+        *two_missing(paths, found[:PAIRS]),
+        *with_a_zero(paths, found[:PAIRS], cancelling(stage, paths)[:PAIRS]),
+        *loops(paths),
+        *uses(stage, paths),
+    ]
+    if not groups:
         return
-    n = len(paths.edges)
+    rows = np.ones((len(groups), len(paths.edges)))
+    for row, group in zip(rows, groups):
+        row[list(group.edges)] = 0
+    shares = np.zeros((len(rows), len(paths.skips) + 1))
+    planted = paths.each(stage.home, rows, shares)[i]
+    for group, value in zip(groups, planted):
+        if near(stage.home.hand[i], value):
+            yield left_out_together(paths, group, i)
 
-    def make() -> list:
-        rows = np.ones((len(options), n))
-        for row, (_, _, off) in zip(rows, options):
-            row[list(off)] = 0
-        return paths.each(stage.home, rows, np.zeros((len(rows), len(paths.skips) + 1)))
 
-    planted = make()[i]
-    for k, (label, text, off) in enumerate(options):
-        if near(stage.home.hand[i], planted[k]):
+def left_out_together(paths: Paths, group: Group, i: int) -> Hypothesis:
+    """That the hand lacks a group of edges."""
 
-            def sides(scene: Scene, off=off) -> tuple:
-                there, found = paths_of(scene.stage), off
-                if there is None or len(there.edges) != len(paths.edges):
-                    there, found = in_loops(scene, paths, off)
-                weights = dict.fromkeys(found, 0.0)
-                return scene.hand[i], there.weighted(scene, weights)[i]
+    def sides(scene: Scene) -> tuple:
+        there, edges = paths_of(scene.stage), group.edges
+        if there is None or len(there.edges) != len(paths.edges):
+            there, edges = in_loops(scene, paths, edges)
+        weights = dict.fromkeys(edges, 0.0)
+        return scene.hand[i], there.weighted(scene, weights)[i]
 
-            mistake = "C7" if label.startswith("uses") else "C2"
-            yield Hypothesis(label, mistake, text, sides)
+    mistake = "C7" if group.label.startswith("uses") else "C2"
+    return Hypothesis(group.label, mistake, group.text, sides)
+
+
+def two_missing(paths: Paths, found: list[Path]) -> Iterator[Group]:
+    """Every pair of paths."""
+    for one, two in combinations(found, 2):
+        a, b = one.edges[0], two.edges[0]
+        yield Group(
+            f"path: {lines(paths, one.edges)} missing {lines(paths, two.edges)} "
+            "missing",
+            f"the paths through {named(paths.edges[a])} and {named(paths.edges[b])} "
+            "are missing",
+            (a, b),
+        )
+
+
+def with_a_zero(
+    paths: Paths, found: list[Path], zeros: list[tuple[int, float]]
+) -> Iterator[Group]:
+    """A path, and with it one that is zero only beside it."""
+    for path in found:
+        for zero, _ in zeros:
+            edge = paths.edges[path.edges[0]]
+            yield Group(
+                f"path: {lines(paths, path.edges)} missing",
+                f"the path through {named(edge)} is missing, and with it the one "
+                f"through {named(paths.edges[zero])}, which is zero only beside it",
+                (path.edges[0], zero),
+            )
 
 
 def in_loops(
@@ -79,14 +101,14 @@ def in_loops(
     return there, found[here.index(off)]
 
 
-def loops(paths: Paths) -> list[tuple[str, str, tuple[int, ...]]]:
+def loops(paths: Paths) -> list[Group]:
     """The same operand of the same line at every turn of a Python loop."""
     turns: dict[tuple, list[int]] = {}
     for k, edge in enumerate(paths.edges):
         place = edge.source, edge.primitive, edge.place[1], edge.shapes
         turns.setdefault(place, []).append(k)
     return [
-        (
+        Group(
             f"path: {source} missing",
             f"the path through {named(paths.edges[edges[0]])} is missing at every turn "
             "of its loop",
@@ -97,7 +119,7 @@ def loops(paths: Paths) -> list[tuple[str, str, tuple[int, ...]]]:
     ]
 
 
-def uses(stage: Stage, paths: Paths) -> list[tuple[str, str, tuple[int, ...]]]:
+def uses(stage: Stage, paths: Paths) -> list[Group]:
     """For each value used three times or more: one use alone, or all but one."""
     by_variable: dict[int, list[int]] = {}
     for k, edge in enumerate(paths.edges):
@@ -119,5 +141,5 @@ def uses(stage: Stage, paths: Paths) -> list[tuple[str, str, tuple[int, ...]]]:
             ("first dropped", edges[:1]),
         ):
             sentence = f"of the {len(edges)} uses of {name} counts the {text}"
-            found.append((f"uses: {name} {text}", sentence, tuple(off)))
+            found.append(Group(f"uses: {name} {text}", sentence, tuple(off)))
     return found

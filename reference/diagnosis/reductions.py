@@ -130,7 +130,7 @@ def carried(eqn, values: list) -> Any:
     spread = [over_operand(v, first) for v in values]
     shape = np.broadcast_shapes(*(jnp.shape(v) for v in spread))
     value = bind(eqn, [jnp.broadcast_to(v, shape) for v in spread], eqn.params)[0]
-    if first.is_kept and eqn.outvars[0].aval.shape == first.shape:
+    if eqn.outvars[0].aval.shape == first.shape:
         return jnp.broadcast_to(value, first.shape)
     return replace(first, value=value)
 
@@ -139,7 +139,7 @@ def over_operand(v: Any, first: Spread) -> Any:
     """A value with the axes of the reduction's operand."""
     if isinstance(v, Spread):
         return v.value
-    if jnp.ndim(v) and not first.is_kept:
+    if jnp.ndim(v) not in (0, len(first.shape)):
         return jnp.expand_dims(v, first.old)
     return v
 

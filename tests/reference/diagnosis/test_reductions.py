@@ -37,6 +37,12 @@ CASES = {
         (0, 1),
         {},
     ),
+    "a number for a row": (
+        lambda x: x - jnp.sum(x),
+        lambda x: x - x.sum(1, keepdims=True),
+        (1,),
+        {},
+    ),
     "a function of it": (
         lambda x: x / jnp.sqrt(jnp.exp(jnp.sum(x, axis=1)))[:, None],
         lambda x: x / np.sqrt(np.exp(x.sum(0, keepdims=True))),
