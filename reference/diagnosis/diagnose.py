@@ -147,10 +147,13 @@ def wrong_leaves(report: Report, stage: Stage) -> dict[int, Stage]:
 def explain(wrong: dict[int, Stage]) -> tuple[list[Cause], dict[int, Stage]]:
     """Causes, and the leaves that are left."""
     causes: dict[int, Cause] = {}
+    few = FEW if len(wrong) > 1 else 1
     for family in SPECIFIC + GENERAL:
         if len(causes) == len(wrong) and family in GENERAL:
             break
-        found = {i: list(proved(family, stage, i)) for i, stage in wrong.items()}
+        found = {
+            i: list(islice(proved(family, stage, i), few)) for i, stage in wrong.items()
+        }
         common = common_to_all(list(found.values()))
         if common:
             return merged(common), {}
@@ -162,14 +165,12 @@ def explain(wrong: dict[int, Stage]) -> tuple[list[Cause], dict[int, Stage]]:
 
 
 def proved(family: Family, stage: Stage, i: int) -> Iterator[Cause]:
-    """The family's first hypotheses on leaf `i` that are proved."""
-    found = (
-        cause
-        for hypothesis in family(stage, i)
-        if holds(hypothesis, stage.home, i) <= LIMIT
-        and (cause := prove(hypothesis, stage, i)) is not None
-    )
-    return islice(found, FEW)
+    """The family's hypotheses on leaf `i` that are proved."""
+    for hypothesis in family(stage, i):
+        if holds(hypothesis, stage.home, i) <= LIMIT:
+            cause = prove(hypothesis, stage, i)
+            if cause is not None:
+                yield cause
 
 
 def common_to_all(found: list[list[Cause]]) -> list[Cause]:

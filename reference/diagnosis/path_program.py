@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from reference.diagnosis.constants import plain_name
 from reference.diagnosis.hypothesis import OtherProgram
 from reference.diagnosis.near import near
 from reference.diagnosis.scene import Scene, Stage
@@ -82,6 +83,7 @@ class Edge:
         code: That line.
         variable: Which value it is, as a number; equal for all uses of one value.
         shapes: Of all operands of the equation.
+        partners: The other operands, as `variable`.
     """
 
     place: tuple
@@ -90,6 +92,7 @@ class Edge:
     code: str
     variable: int
     shapes: tuple
+    partners: tuple
 
     @property
     def is_whole(self) -> bool:
@@ -122,6 +125,16 @@ class Paths:
         able = [e for e in self.edges if e.primitive in SKIPPED and e.is_whole]
         self.skips = list({e.place[0]: e for e in reversed(able)}.values())
         self.skip_index = {e.place[0]: k for k, e in enumerate(self.skips)}
+
+    def argument_beside(self, edge: Edge) -> str:
+        """The argument that a product multiplies by, "" for anything else."""
+        jaxpr, names = self.closed.jaxpr, map(plain_name, self.stage.names)
+        known = dict(zip(map(id, jaxpr.invars), names))
+        for eqn in jaxpr.eqns:
+            if eqn.primitive.name in SPREAD and id(eqn.invars[0]) in known:
+                known[id(eqn.outvars[0])] = known[id(eqn.invars[0])]
+        partners = edge.partners if edge.primitive == "mul" else ()
+        return next((known[v] for v in partners if v in known), "")
 
     @property
     def usable(self) -> bool:
@@ -198,6 +211,7 @@ SKIPPED = {
     "integer_pow", "erf", "log1p", "expm1", "abs", "max", "min", "select_n", "clamp",
     "mul", "div",
 }  # fmt: skip
+SPREAD = {"broadcast_in_dim", "reshape", "squeeze", "convert_element_type"}
 CONTAINERS = {"jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call",
               "scan", "while", "cond", "remat2", "checkpoint"}  # fmt: skip
 
@@ -215,7 +229,9 @@ def edges_of(closed) -> Iterator[Edge]:
             is_literal = hasattr(v, "val")
             if not is_literal and jnp.issubdtype(v.aval.dtype, jnp.inexact):
                 name, shapes = eqn.primitive.name, [w.aval.shape for w in eqn.invars]
-                yield Edge((place, k), name, source, code, id(v), tuple(shapes))
+                others = tuple(id(w) for w in eqn.invars if w is not v)
+                at = (place, k), name, source, code, id(v)
+                yield Edge(*at, tuple(shapes), others)
 
 
 def paths_of(stage: Stage) -> Paths | None:

@@ -115,10 +115,13 @@ def left_out(stage: Stage, paths: Paths, i: int) -> Iterator[Hypothesis]:
                 there = same_paths(paths, scene)
                 return scene.hand[i], there.weighted(scene, {}, group)[i]
 
+            factor = paths.argument_beside(edge) if len(group) == 1 else ""
+            what = factor or f"derivative of {edge.primitive}"
+            text = f"derivative of {named(edge)}, as if it were the identity"
             yield Hypothesis(
-                f"factor: missing derivative of {edge.primitive} {edge.source}",
+                f"factor: missing {what} {edge.source}",
                 "C2",
-                f"lacks the derivative of {named(edge)}, as if it were the identity",
+                f"lacks the {f'factor {factor} of {named(edge)}' if factor else text}",
                 sides,
                 source=edge.source,
             )
