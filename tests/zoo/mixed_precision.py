@@ -43,45 +43,6 @@ rms16.wrong(
     "The root depends on x.",
 )
 
-# A product that accumulates in float32
-
-
-def product(a, b):
-    return jnp.matmul(a, b, preferred_element_type=jnp.float32)
-
-
-def product_backward(narrowed):
-    def backward(args, dy):
-        a, b = args
-        if narrowed:
-            dy = dy.astype(a.dtype)
-        da = jnp.matmul(dy, b.T, preferred_element_type=jnp.float32)
-        db = jnp.matmul(a.T, dy, preferred_element_type=jnp.float32)
-        return da.astype(a.dtype), db.astype(b.dtype)
-
-    return backward
-
-
-products = Family(
-    "matmul_to_float32",
-    product,
-    lambda d: (normal(d, 5, 7, seed=72), normal(d, 7, 3, seed=73)),
-    ("float32", "bfloat16"),
-)
-products.right("accumulated_in_float32", product_backward(False))
-products.wrong(
-    "twice_the_first",
-    0,
-    lambda args, dy: tuple(
-        d.astype(v.dtype)
-        for d, v in zip(
-            (jnp.matmul(dy, args[1].T) * 2, jnp.matmul(args[0].T, dy)), args
-        )
-    ),
-    "Twice the cotangent of a.",
-    dtypes=("float32",),
-)
-
 # A long sum
 
 long_sum = Family(
