@@ -1,0 +1,1 @@
+"""Exercises, their grader, bug hunts and class reports, for learner and teacher."""
