@@ -101,7 +101,8 @@ def perturbed(values: list, size: Any, seed: Any, salt: int) -> list:
 
 def shaken(values: list, rng: np.random.Generator) -> list[np.ndarray]:
     """Each value times 1 ± 2u, on the host."""
-    return [v * (1 + 2 * UNIT * rng.choice([-1.0, 1.0], np.shape(v))) for v in values]
+    signs = [rng.choice([-1.0, 1.0], np.shape(v)) for v in values]
+    return [np.asarray(v * (1 + 2 * UNIT * s)) for v, s in zip(values, signs)]
 
 
 def lifted(dtype: Any) -> Any:

@@ -1,0 +1,114 @@
+"""The third hint: the cause, by reference.diagnosis, of a backward in another process.
+
+The diagnosis calls the submission as it calls any backward that JAX cannot trace. What
+it states is proved at probes and sizes that the submission has not seen before.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from reference.diagnosis.cause import Cause
+from reference.diagnosis.diagnose import diagnose
+from reference.report import Leaf, Report
+from reference.subject import Subject
+from reference.teaching.question import Question
+from reference.teaching.sandbox import Raised, Sandbox
+from reference.verdict import Verdict
+
+__all__ = ["Cause", "causes"]
+
+
+class Remote:
+    """The submission's backward as a function."""
+
+    def __init__(self, box: Sandbox, question: Question):
+        """Call nothing yet."""
+        self.box, self.question = box, question
+
+    def __call__(self, residuals: Any, dy: Any) -> tuple:
+        """One cotangent an argument, None for those that get no gradient.
+
+        Raises:
+            ValueError: what the submission raises.
+        """
+        q = self.question
+        arrays = tuple(np.asarray(v) for v in residuals)
+        dy = jax.tree.map(np.asarray, dy)
+        try:
+            found = self.box.call(
+                q.part.function("backward"), (arrays, dy), q.gradients, q.case.options
+            )
+        except Raised as error:
+            raise ValueError(str(error)) from None
+        sentences = [v for v in found if isinstance(v, str)]
+        if sentences:
+            raise ValueError(sentences[0])
+        by_name = dict(zip(q.gradients, found))
+        return tuple(by_name.get(f"d{name}") for name in q.part.arguments)
+
+
+def causes(box: Sandbox, wrong: Mapping[str, Question | None]) -> dict[str, Cause]:
+    """For each wrong gradient its cause, where one is proved.
+
+    Args:
+        box: The submission.
+        wrong: From a gradient to the first question that it is wrong at, if any.
+
+    Raises:
+        Refused: the submission does what it may not, or takes too long.
+    """
+    found: dict[str, Cause] = {}
+    by_question: dict[int, tuple[Question, list[str]]] = {}
+    for name, q in wrong.items():
+        if q is not None:
+            by_question.setdefault(id(q), (q, []))[1].append(name)
+    for q, names in by_question.values():
+        for name, cause in explained(box, q, names).items():
+            found[name] = replace(cause, sentence=f"{name}: {cause.sentence}")
+    return found
+
+
+def explained(box: Sandbox, q: Question, names: list[str]) -> dict[str, Cause]:
+    """The causes at one question."""
+    subject = subject_of(box, q)
+    leaves = {
+        name: Leaf(name, Verdict.WRONG if name in names else Verdict.RIGHT)
+        for name in q.gradients
+    }
+    try:
+        diagnosis = diagnose(Report(q.part.name, leaves, seed=q.seed, given=subject))
+    except (ArithmeticError, IndexError, TypeError, ValueError):
+        return {}  # It raises at the diagnosis' probes: only where is said.
+    found = {name: diagnosis.cause_of(name) for name in names}
+    return {name: cause for name, cause in found.items() if cause is not None}
+
+
+def subject_of(box: Sandbox, q: Question) -> Subject:
+    """The question in the verifier's shape."""
+    part = q.part
+    frozen = [i for i, n in enumerate(part.arguments) if n not in part.gradients]
+    return Subject(
+        part.name,
+        q.forward,
+        Remote(box, q),
+        tuple(q.args),
+        tuple(f"d{name}" for name in part.arguments),
+        traceable=False,
+        frozen=tuple(frozen),
+        terms=named(q) if part.terms else None,
+    )
+
+
+def named(q: Question) -> Any:
+    """The terms by the names of leaves."""
+    terms = partial(q.part.terms, **q.case.options)
+
+    def of(residuals: Any, dy: Any) -> dict:
+        return {f"d{name}": v for name, v in terms(residuals, dy).items()}
+
+    return of

@@ -1,0 +1,1 @@
+"""One exercise a file; reference.teaching.exercise says how one is made."""

@@ -1,0 +1,155 @@
+"""One part of an exercise on one configuration: what is asked, and what is true.
+
+The forward runs before the submission is asked, because backward is given its
+residuals; the truth is computed afterwards, when the arrays are back:
+
+    (1)  V = jax.vjp(forward, args)(dy) in float64, y and the residuals beside it
+    (2)  the noise of each: what moving the last bits of args and dy does to it
+
+Both are kept, so that a class is graded on one compilation.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from reference.compare import Comparison, compare, steady
+from reference.noise import Noisy, shaken, to_numpy
+from reference.oracle import exact_arithmetic
+from reference.pullbacks import pullback_of
+from reference.teaching.exercise import Configuration, Exercise, Part, drawn
+from reference.teaching.sheet import field_names, output_names
+
+REPEATS = 4
+QUICK = {"xla_backend_optimization_level": 0}
+
+
+@dataclass
+class Question:
+    """A part at a configuration; wants nothing of JAX's settings.
+
+    Attributes:
+        part: What is asked.
+        case: On which arguments.
+        seed: Of dy.
+    """
+
+    part: Part
+    case: Configuration
+    seed: int
+
+    @cached_property
+    def forward(self) -> Any:
+        """With its options bound."""
+        return partial(self.part.forward, **self.case.options)
+
+    @cached_property
+    def run(self) -> tuple[Any, Any]:
+        """y and residuals as the reference computes them, on the host."""
+        with exact_arithmetic():
+            found = jax.jit(self.forward, compiler_options=QUICK)(*self.args)
+            return jax.tree.map(np.asarray, found)
+
+    @property
+    def args(self) -> list[np.ndarray]:
+        """As arrays."""
+        return [np.asarray(a) for a in self.case.args]
+
+    @property
+    def kept(self) -> list[np.ndarray]:
+        """The residuals, in order."""
+        return list(self.run[1])
+
+    @cached_property
+    def dy(self) -> list[np.ndarray]:
+        """A normal cotangent for each array in y."""
+        rng = np.random.default_rng([0xD7, self.seed])
+        return [rng.standard_normal(v.shape) for v in jax.tree.leaves(self.run[0])]
+
+    @property
+    def outputs(self) -> list[str]:
+        """What forward returns: the arrays in y, then the residuals."""
+        y, residuals = self.run
+        return [*output_names(y), *field_names(residuals)]
+
+    @property
+    def gradients(self) -> list[str]:
+        """What backward returns, as the learner knows it."""
+        return [f"d{name}" for name in self.part.gradients]
+
+    def differs(self, name: str, found: np.ndarray) -> Comparison | str | None:
+        """How what a submission returned is wrong; None where it is right."""
+        truth, noise = self.truth[name]
+        if found.shape != truth.shape:
+            return f"{name} must have shape {truth.shape}, got {found.shape}"
+        if not np.issubdtype(truth.dtype, np.floating):
+            same = np.array_equal(found, truth)
+            return None if same else f"{name} is not what was to be kept"
+        compared = compare(found.astype(float), truth, noise)
+        return None if compared.passes else compared
+
+    @cached_property
+    def truth(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """(1) and (2) of every output and gradient by name; noise 0 for integers."""
+        names = [f"d{n}" for n in self._live]
+        y, residuals = self.run
+        floats = [
+            name
+            for name, v in zip(self.outputs, [*jax.tree.leaves(y), *residuals])
+            if np.issubdtype(v.dtype, np.floating)
+        ]
+        noisy = self._noisy
+        found = {
+            name: (value, steady(noise, value))
+            for name, value, noise in zip([*names, *floats], noisy.value, noisy.noise)
+        }
+        exact = zip(field_names(residuals), residuals)
+        return {n: (v, np.zeros(v.shape)) for n, v in exact if n not in found} | found
+
+    @property
+    def _live(self) -> list[str]:
+        pairs = zip(self.part.arguments, self.args)
+        return [n for n, a in pairs if np.issubdtype(a.dtype, np.floating)]
+
+    @cached_property
+    def _noisy(self) -> Noisy:
+        is_live = [np.issubdtype(a.dtype, np.floating) for a in self.args]
+
+        def primal(live: list, rest: list) -> list:
+            live, rest = iter(live), iter(rest)
+            found = self.forward(*(next(live) if f else next(rest) for f in is_live))
+            leaves = jax.tree.leaves(found)
+            return [v for v in leaves if jnp.issubdtype(v.dtype, jnp.floating)]
+
+        live = [a for a, f in zip(self.args, is_live) if f]
+        rest = [a for a, f in zip(self.args, is_live) if not f]
+        kept = [v for v in self.kept if np.issubdtype(v.dtype, np.floating)]
+        dys = [*self.dy, *(np.zeros(v.shape) for v in kept)]
+        rng = np.random.default_rng([0x5E, self.seed])
+        with exact_arithmetic():
+            program = jax.jit(pullback_of(primal), compiler_options=QUICK)
+            value = to_numpy(program(live, rest, dys))
+            moved = [
+                to_numpy(program(shaken(live, rng), rest, shaken(dys, rng)))
+                for _ in range(REPEATS)
+            ]
+        noise = [
+            np.asarray(np.max([np.abs(b - a) for b in others], axis=0))
+            for a, *others in zip(value, *moved)
+        ]
+        return Noisy(value, noise)
+
+
+def questions(exercise: Exercise, seed: int) -> list[list[Question]]:
+    """For each part its questions, the usual ones first."""
+    return [
+        [
+            Question(part, case, seed * 1000 + 100 * k + j)
+            for j, case in enumerate(cases)
+        ]
+        for k, (part, cases) in enumerate(zip(exercise.parts, drawn(exercise, seed)))
+    ]
