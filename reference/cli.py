@@ -10,7 +10,10 @@ import typer
 
 from reference.commands.bench import bench
 from reference.commands.check import check
+from reference.commands.class_report import report
+from reference.commands.hunt import hunt
 from reference.commands.lab import lab
+from reference.commands.learn import grade, learn
 from reference.commands.power import power
 from reference.commands.trace import trace
 from reference.commands.train import train
@@ -29,6 +32,10 @@ app.command()(trace)
 app.command()(train)
 app.command()(power)
 app.command()(lab)
+app.command()(learn)
+app.command()(grade)
+app.command()(hunt)
+app.command()(report)
 
 
 def main() -> None:
