@@ -3,7 +3,7 @@
 import numpy as np
 
 from reference.compare import Comparison
-from reference.diagnosis.relation import described
+from reference.diagnosis.arrangements import described
 from reference.diagnosis.where import structure
 
 
