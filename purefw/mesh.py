@@ -40,10 +40,10 @@ import optax
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Shaped
 
-from purefw.affine import Affine
 from purefw.layers.linear import LinearParams
 from purefw.layers.multi_head_attention import MultiHeadParams
 from purefw.leaves import is_key
+from purefw.shared.affine import Affine
 
 AXES = ("data", "fsdp", "model")
 ROWS = PartitionSpec(("data", "fsdp"))  # Of the first axis of a minibatch.

@@ -1,7 +1,8 @@
 """The entrances of the verifier: whatever has a backward pass, judged in one call.
 
-Every entrance makes a Subject (reference.subject), judges it and returns a Report.
-Nothing is left changed: JAX's configuration is as before, also when a check raises.
+Every entrance makes a Subject (reference.verifier.subject), judges it and returns a
+Report. Nothing is left changed: JAX's configuration is as before, also when a check
+raises.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import jax
 from purefw.rule import Loss, Rule
 from reference.registry.entry import normal_like
 from reference.report import Report
-from reference.subject import (
+from reference.verifier.subject import (
     GradientBackward,
     KeyData,
     NetworkBackward,
@@ -23,7 +24,7 @@ from reference.subject import (
     loss_subject,
     rule_subject,
 )
-from reference.verify import POINTS, check_subject
+from reference.verifier.verify import POINTS, check_subject
 
 
 def check_vjp(

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference.replay import UNIT
+from reference.verifier.replay import UNIT
 
 LIMIT = 64.0
 STRICT = 4096.0

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.problem import first_line
+from reference.verifier.problem import first_line
 
 SHAPE = re.compile(r"(f64|f32|bf16|f16|i32|bool)\[([\d,]*)\](?:<([1-9]\d*))?")
 DTYPES = {"f64": "float64", "f32": "float32", "bf16": "bfloat16", "f16": "float16"}

@@ -14,10 +14,10 @@ import numpy as np
 
 from reference import render
 from reference.diagnosis.cause import Diagnosis
-from reference.kinks import Kink
-from reference.numeric import Taylor
-from reference.subject import Subject
 from reference.verdict import Verdict
+from reference.verifier.kinks import Kink
+from reference.verifier.numeric import Taylor
+from reference.verifier.subject import Subject
 
 SCHEMA = 2
 

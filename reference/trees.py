@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr
 
-from purefw.structure import no_cotangent
+from purefw.shared.structure import no_cotangent
 from reference.compare import rms
-from reference.problem import is_key
+from reference.verifier.problem import is_key
 
 NEAR = 1e-9  # Of a leaf's size. Rounding of whole networks stays below; see tests.
 

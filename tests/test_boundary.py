@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import pytest
 
 from purefw.rule import Loss, Rule
-from reference.programs import equations
 from reference.registry import LOSSES, RULES
+from reference.verifier.programs import equations
 
 ROOT = Path(__file__).parents[1]
 AUTODIFF = {

@@ -23,8 +23,8 @@ from purefw.layers.lstm import lstm
 from purefw.layers.tanh import tanh
 from purefw.layers.unembedding import unembedding
 from purefw.models import gpt
-from purefw.recurrence import RecurrentInput
 from purefw.rule import Rule
+from purefw.shared.recurrence import RecurrentInput
 from reference.registry.compositions import block
 from tests.refute import pull, random_params, refuted, ulps_apart
 

@@ -14,7 +14,7 @@ from reference.cli import app
 EXTRA = (  # Named in the documentation.
     "reference.locate",
     "reference.registry.invariants",
-    "reference.trace",
+    "reference.locate.trace",
 )
 
 

@@ -28,7 +28,7 @@ from jaxtyping import Array, Key
 from purefw.compose.keys import forward_with
 from purefw.leaves import last_name
 from purefw.rule import Rule
-from purefw.structure import Static
+from purefw.shared.structure import Static
 
 
 class ComputedInResiduals(NamedTuple):

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Key
 
 from purefw.compose.keys import forward_with, split_keys
 from purefw.rule import Rule
-from purefw.structure import Static
+from purefw.shared.structure import Static
 
 
 class ParallelResiduals(NamedTuple):

@@ -22,7 +22,7 @@ from jaxtyping import Array, Key
 
 from purefw.compose.keys import forward_with, require_key
 from purefw.rule import Rule
-from purefw.sizes import check_sizes
+from purefw.shared.sizes import check_sizes
 
 
 def repeat(rule: Rule, n: int) -> Rule:

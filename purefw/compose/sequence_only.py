@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from purefw.compose.keys import forward_with
-from purefw.recurrence import RecurrentInput, RecurrentOutput
 from purefw.rule import Rule
+from purefw.shared.recurrence import RecurrentInput, RecurrentOutput
 
 
 class SequenceOnlyResiduals(NamedTuple):

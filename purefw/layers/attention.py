@@ -2,7 +2,7 @@
 
 (b, t, n) names a query, head n of position t; A is the set of pairs (t, s) that may
 meet. The softmax weights, their derivation and their limits stand in
-purefw.softmax_attention, whose equations are applied head by head.
+purefw.shared.softmax_attention, whose equations are applied head by head.
 
     (1)  y_btn                 = Σ_s w_ts(q, k, A_bn) v_s
     (2)  dqueries, dkeys, dvalues from dy_btn and the weights
@@ -18,14 +18,14 @@ from functools import partial
 from jaxtyping import Array, Float
 
 from purefw.rule import Rule
-from purefw.softmax_attention import (
+from purefw.shared.softmax_attention import (
     AttentionInput,
     AttentionResiduals,
     attend,
     attend_backward,
     check_mask,
 )
-from purefw.structure import no_cotangent, no_params
+from purefw.shared.structure import no_cotangent, no_params
 
 
 def attention(*, causal: bool = False) -> Rule[tuple, AttentionResiduals]:

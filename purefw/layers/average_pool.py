@@ -29,10 +29,10 @@ from functools import partial
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.structure import Static, no_params
-from purefw.windows import (
+from purefw.shared.precision import wide
+from purefw.shared.structure import Static, no_params
+from purefw.shared.windows import (
     Windows,
     add_windows,
     check_pool_fits,

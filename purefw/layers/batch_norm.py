@@ -15,9 +15,9 @@ channels). mean_r averages over r.
 
 (4), (5): (3) is linear in scale, bias and xhat; scale and bias are shared by all r.
 (6): ∂s/∂x_q = -s² xhat_q / n, hence ∂xhat_r/∂x_q = s (δ_rq - 1/n - xhat_r xhat_q / n),
-which is symmetric; step by step in purefw.normalisation. Its summands are the direct,
-the mean and the variance path. (7): the running statistics are leaves of params, but
-(1) to (3) do not hold them.
+which is symmetric; step by step in purefw.shared.normalisation. Its summands are the
+direct, the mean and the variance path. (7): the running statistics are leaves of
+params, but (1) to (3) do not hold them.
 
 At inference the running statistics stand for those of the batch:
 
@@ -49,7 +49,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Key
 
-from purefw.normalisation import (
+from purefw.rule import Rule
+from purefw.shared.normalisation import (
     Statistics,
     check_norm,
     normalise,
@@ -57,8 +58,7 @@ from purefw.normalisation import (
     normalise_terms,
     statistics,
 )
-from purefw.precision import wide
-from purefw.rule import Rule
+from purefw.shared.precision import wide
 
 
 class BatchNormParams(NamedTuple):

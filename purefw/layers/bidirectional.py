@@ -10,7 +10,8 @@ reverse turns each sequence within its own length and leaves the padding: a perm
 that undoes itself, so its transpose is itself. (4): x is read twice, hence the sum; the
 initial states are two, each with a cotangent of its own.
 back's final state is the one after it has read the first step.
-A row with a length outside 0..T is NaN in both parts, as purefw.recurrence states.
+A row with a length outside 0..T is NaN in both parts, as purefw.shared.recurrence
+states.
 """
 
 from functools import partial
@@ -21,9 +22,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from purefw.compose.keys import forward_with, split_keys
-from purefw.recurrence import RecurrentInput, RecurrentOutput, check_sequence, reverse
 from purefw.rule import Rule
-from purefw.structure import Static
+from purefw.shared.recurrence import (
+    RecurrentInput,
+    RecurrentOutput,
+    check_sequence,
+    reverse,
+)
+from purefw.shared.structure import Static
 
 
 class BidirectionalPair(NamedTuple):

@@ -15,8 +15,8 @@ stride, d the dilation, l the padding before x; xpad is x with zeros around.
 times the one factor to the other. weight and bias are shared by all examples and
 places, hence the sums over b and p; x_u is read by every window that covers it, hence
 the sum over those. Both sums are convolutions again: (2) of dy, spread out to distance
-s, with the flipped kernel, (3) of x with dy; purefw.correlation derives them and their
-padding.
+s, with the flipped kernel, (3) of x with dy; purefw.shared.correlation derives them and
+their padding.
 With G groups, i and o are cut into G runs and run j of o sees run j of i alone.
 
 Conventions: no kernel flip in (1), as in every deep-learning library. SAME gives ceil(n
@@ -38,15 +38,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from purefw.correlation import (
+from purefw.rule import Rule
+from purefw.shared.correlation import (
     Kernel,
     KernelResiduals,
     correlate,
     correlate_dweight,
     correlate_dx,
 )
-from purefw.rule import Rule
-from purefw.windows import (
+from purefw.shared.windows import (
     Windows,
     check_channels,
     check_windows_fit,

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.structure import no_params
 
 
 def dropout(rate: float) -> Rule[tuple, Bool[Array, "*s"]]:

@@ -20,9 +20,9 @@ from math import inf
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.precision import wide
+from purefw.shared.structure import no_params
 
 
 def elu(alpha: float = 1.0) -> Rule[tuple, Float[Array, "*s"]]:

@@ -25,8 +25,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, Shaped
 
 from purefw.rule import Rule
-from purefw.sizes import check_sizes
-from purefw.structure import no_cotangent
+from purefw.shared.sizes import check_sizes
+from purefw.shared.structure import no_cotangent
 
 
 def embedding(n_ids: int, width: int) -> Rule:

@@ -15,7 +15,7 @@ import math
 from jaxtyping import Array, Float
 
 from purefw.rule import Rule
-from purefw.structure import Static, no_params
+from purefw.shared.structure import Static, no_params
 
 
 def flatten() -> Rule[tuple, Static]:

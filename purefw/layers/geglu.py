@@ -13,8 +13,8 @@ x_b(m+i) are the halves of x.
     (6)  dx        = [dvalue, dgate] along the last axis
 
 (3), (5): the product rule. (4): the product rule on (1); both on one exponential:
-purefw.normal. (6): splitting is a permutation of entries, and its transpose puts them
-back.
+purefw.shared.normal. (6): splitting is a permutation of entries, and its transpose puts
+them back.
 Invariant: y is linear in value, hence Σ value dvalue = Σ y dy.
 Convention: no weights of its own, and the second half is the gate, as in the rules glu
 and swiglu. Weights from code in which the first half is the gate swap their halves. The
@@ -28,12 +28,12 @@ Reference: Shazeer, "GLU variants improve transformer", 2020, arXiv:2002.05202.
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.last_axis import split_halves
-from purefw.normal import gated_slope, gated_value
-from purefw.precision import wide
-from purefw.recomputation import again
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.last_axis import split_halves
+from purefw.shared.normal import gated_slope, gated_value
+from purefw.shared.precision import wide
+from purefw.shared.recomputation import again
+from purefw.shared.structure import no_params
 
 
 def geglu() -> Rule[tuple, Float[Array, "*b n"]]:

@@ -6,24 +6,24 @@
     (2)  dx_i = (Φ(x_i) + x_i φ(x_i)) dy_i
 
 (2): the product rule. Both are computed on one exponential, and keep their digits where
-Φ nears 0: purefw.normal.
+Φ nears 0: purefw.shared.normal.
 Invariant: Φ(x) + Φ(-x) = 1, so y(x) - y(-x) = x, and the slopes at x and -x sum to 1.
 Convention: exact as in torch; jax.nn.gelu approximates unless told otherwise, as the
 rule gelu_tanh does.
 Precision: 16-bit x is computed in float32 and rounded once.
 Memory: x alone is kept. Backward computes one exponential again, which takes less time
-than to read an array: purefw.recomputation.
+than to read an array: purefw.shared.recomputation.
 
 Reference: Hendrycks and Gimpel, "Gaussian error linear units", 2016, arXiv:1606.08415.
 """
 
 from jaxtyping import Array, Float
 
-from purefw.normal import gated_slope, gated_value
-from purefw.precision import wide
-from purefw.recomputation import again
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.normal import gated_slope, gated_value
+from purefw.shared.precision import wide
+from purefw.shared.recomputation import again
+from purefw.shared.structure import no_params
 
 
 def gelu() -> Rule[tuple, Float[Array, "*s"]]:

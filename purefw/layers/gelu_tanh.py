@@ -26,11 +26,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from purefw.logistic import both_logistic
-from purefw.precision import wide
-from purefw.recomputation import again
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.logistic import both_logistic
+from purefw.shared.precision import wide
+from purefw.shared.recomputation import again
+from purefw.shared.structure import no_params
 
 A = 0.044715
 C = (2 / pi) ** 0.5

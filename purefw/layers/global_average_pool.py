@@ -16,10 +16,10 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.structure import Static, no_params
-from purefw.windows import check_has_places
+from purefw.shared.precision import wide
+from purefw.shared.structure import Static, no_params
+from purefw.shared.windows import check_has_places
 
 
 def global_average_pool() -> Rule[tuple, Static]:

@@ -20,8 +20,8 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from purefw.rule import Rule
-from purefw.structure import Static, no_params
-from purefw.windows import check_has_places
+from purefw.shared.structure import Static, no_params
+from purefw.shared.windows import check_has_places
 
 
 class GlobalMaxPoolResiduals(NamedTuple):

@@ -15,8 +15,8 @@ group of one example. mean_e averages over a group.
 (3), (4): (2) is linear in scale, bias and xhat; scale and bias belong to a channel, not
 to a group, and are shared by all examples and places. (5): ∂s/∂x_f = -s² xhat_f / n
 within a group, hence ∂xhat_e/∂x_f = s (δ_ef - 1/n - xhat_e xhat_f / n), which is
-symmetric; step by step in purefw.normalisation. Its summands are the direct, the mean
-and the variance path.
+symmetric; step by step in purefw.shared.normalisation. Its summands are the direct, the
+mean and the variance path.
 Invariants: dx sums to 0 over every group of every example; examples do not mix. One
 group is layer norm over space and channels; as many groups as channels is instance
 norm.
@@ -32,7 +32,8 @@ from functools import partial
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.normalisation import (
+from purefw.rule import Rule
+from purefw.shared.normalisation import (
     NormParams,
     NormResiduals,
     check_norm,
@@ -42,8 +43,7 @@ from purefw.normalisation import (
     normalise_terms,
     statistics,
 )
-from purefw.precision import wide
-from purefw.rule import Rule
+from purefw.shared.precision import wide
 
 
 def group_norm(

@@ -24,7 +24,7 @@ product after the scan.
 Convention: the reset gate acts after the product with weight_state, as in cuDNN, torch
 and flax, and not on h before it as in the paper; that is why un has a bias of its own.
 torch adds a second bias to r and z too, whose gradient equals the first one's.
-Lengths, initial state and final state: purefw.recurrence.
+Lengths, initial state and final state: purefw.shared.recurrence.
 
 Reference: Cho et al., 2014, arXiv:1406.1078.
 """
@@ -37,14 +37,15 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Key
 
-from purefw.affine import (
+from purefw.rule import Rule
+from purefw.shared.affine import (
     Affine,
     affine,
     affine_backward,
     product_over_rows,
     sum_over_rows,
 )
-from purefw.recurrence import (
+from purefw.shared.recurrence import (
     RecurrentInput,
     RecurrentOutput,
     check_recurrent,
@@ -54,8 +55,7 @@ from purefw.recurrence import (
     scan,
     scan_back,
 )
-from purefw.rule import Rule
-from purefw.sizes import check_sizes
+from purefw.shared.sizes import check_sizes
 
 
 class GRUParams(NamedTuple):

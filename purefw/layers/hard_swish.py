@@ -15,9 +15,9 @@ Reference: Howard et al., "Searching for MobileNetV3", 2019, arXiv:1905.02244.
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.precision import wide
+from purefw.shared.structure import no_params
 
 
 def hard_swish() -> Rule[tuple, Float[Array, "*s"]]:

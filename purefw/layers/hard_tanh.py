@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.structure import no_params
 
 
 def hard_tanh() -> Rule[tuple, Bool[Array, "*s"]]:

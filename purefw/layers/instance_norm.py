@@ -13,8 +13,8 @@ space.
 
 (3), (4): (2) is linear in scale, bias and xhat; scale and bias are shared by examples
 and places. (5): ∂s/∂x_q = -s² xhat_q / n, hence ∂xhat_r/∂x_q = s (δ_rq - 1/n - xhat_r
-xhat_q / n), which is symmetric; step by step in purefw.normalisation. Its summands are
-the direct, the mean and the variance path.
+xhat_q / n), which is symmetric; step by step in purefw.shared.normalisation. Its
+summands are the direct, the mean and the variance path.
 Invariants: every channel of every example of dx sums to 0; brightness and contrast of a
 channel do not reach y, up to eps: Σ_r x_brc dx_brc = eps s_bc² Σ_r dxhat_brc xhat_brc.
 Limit: a constant channel gives y = bias up to rounding; so does a single place, with
@@ -32,7 +32,8 @@ from functools import partial
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.normalisation import (
+from purefw.rule import Rule
+from purefw.shared.normalisation import (
     NormParams,
     NormResiduals,
     check_norm,
@@ -42,8 +43,7 @@ from purefw.normalisation import (
     normalise_terms,
     statistics,
 )
-from purefw.precision import wide
-from purefw.rule import Rule
+from purefw.shared.precision import wide
 
 
 def instance_norm(

@@ -13,8 +13,8 @@ averages over features.
 (3), (4): (2) is linear in scale, bias and xhat; scale and bias are shared by all rows,
 so their cotangents are sums over rows. (5): ∂s/∂x_j = -s² xhat_j / n, hence
 ∂xhat_i/∂x_j = s (δ_ij - 1/n - xhat_i xhat_j / n), which is symmetric, so applying it to
-dxhat gives (5); step by step in purefw.normalisation. Its summands are the direct, the
-mean and the variance path.
+dxhat gives (5); step by step in purefw.shared.normalisation. Its summands are the
+direct, the mean and the variance path.
 Invariants: adding a constant to a row of x leaves y alone, so every row of dx sums to
 0. Multiplying a row by a positive constant leaves y alone up to eps: Σ_i x_bi dx_bi =
 eps s_b² Σ_i dxhat_bi xhat_bi.
@@ -34,7 +34,8 @@ from functools import partial
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.normalisation import (
+from purefw.rule import Rule
+from purefw.shared.normalisation import (
     NormParams,
     NormResiduals,
     check_norm,
@@ -43,9 +44,8 @@ from purefw.normalisation import (
     normalise_terms,
     statistics,
 )
-from purefw.precision import wide
-from purefw.recomputation import again
-from purefw.rule import Rule
+from purefw.shared.precision import wide
+from purefw.shared.recomputation import again
 
 
 def layer_norm(features: int, *, eps: float = 1e-5) -> Rule[NormParams, NormResiduals]:

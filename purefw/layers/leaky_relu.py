@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.structure import no_params
 
 
 def leaky_relu(slope: float = 0.01) -> Rule[tuple, Bool[Array, "*s"]]:

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from purefw.rule import Rule
-from purefw.sizes import check_sizes
+from purefw.shared.sizes import check_sizes
 
 
 class LinearParams(NamedTuple):

@@ -6,8 +6,8 @@
     (2)  dx_i  = σ(-x_i) dy_i
 
 (2): (log σ)' = σ'/σ = 1 - σ(x) = σ(-x). Each is computed on one exponential that cannot
-overflow, and without a logarithm: purefw.logistic. At x = 0 autodiff of (1) as computed
-there finds 1/2 too.
+overflow, and without a logarithm: purefw.shared.logistic. At x = 0 autodiff of (1) as
+computed there finds 1/2 too.
 Invariant: y(x) - y(-x) = x, and the slopes at x and -x sum to 1.
 Precision: 16-bit x is computed in float32 and rounded once.
 Memory: x alone is kept; backward computes the exponential again.
@@ -15,11 +15,11 @@ Memory: x alone is kept; backward computes the exponential again.
 
 from jaxtyping import Array, Float
 
-from purefw.logistic import both_logistic, log1p_exp
-from purefw.precision import wide
-from purefw.recomputation import again
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.logistic import both_logistic, log1p_exp
+from purefw.shared.precision import wide
+from purefw.shared.recomputation import again
+from purefw.shared.structure import no_params
 
 
 def log_sigmoid() -> Rule[tuple, Float[Array, "*s"]]:

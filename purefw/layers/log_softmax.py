@@ -27,10 +27,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.last_axis import check_last_axis
-from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.last_axis import check_last_axis
+from purefw.shared.precision import wide
+from purefw.shared.structure import no_params
 
 
 class LogSoftmaxResiduals(NamedTuple):

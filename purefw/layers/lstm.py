@@ -23,7 +23,7 @@ step the latter is the final cell's cotangent, which is easily forgotten. (8)
 differentiates (4) and (5), (9) the gates of (3), where du = da because (2) is a sum.
 (11): one weight serves every step, so the steps add: one product after the scan.
 torch has two biases that are only ever added; their gradients are equal to dbias.
-Lengths, initial state and final state: purefw.recurrence.
+Lengths, initial state and final state: purefw.shared.recurrence.
 Limit: dc is multiplied by f alone from step to step; where f is near 1 it neither
 vanishes nor grows.
 
@@ -39,8 +39,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Key
 
-from purefw.affine import Affine, affine, affine_backward, product_over_rows
-from purefw.recurrence import (
+from purefw.rule import Rule
+from purefw.shared.affine import Affine, affine, affine_backward, product_over_rows
+from purefw.shared.recurrence import (
     RecurrentInput,
     RecurrentOutput,
     check_recurrent,
@@ -50,8 +51,7 @@ from purefw.recurrence import (
     scan,
     scan_back,
 )
-from purefw.rule import Rule
-from purefw.sizes import check_sizes
+from purefw.shared.sizes import check_sizes
 
 
 class LSTMParams(NamedTuple):

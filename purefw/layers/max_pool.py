@@ -31,10 +31,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.structure import Static, no_params
-from purefw.windows import (
+from purefw.shared.precision import wide
+from purefw.shared.structure import Static, no_params
+from purefw.shared.windows import (
     Windows,
     add_windows,
     check_pool_fits,

@@ -10,7 +10,7 @@
 (2): 1 + exp x = 1/r, and tanh(log w) = (w² - 1) / (w² + 1), so t = (1 - r²) / (1 + r²),
 where 1 - r² = (1 - r)(1 + r). (3) follows without a subtraction. (4): tanh' = 1 - tanh²
 and (log(1 + exp x))' = p. p and r come from one exponential, each with all its digits:
-purefw.logistic. x (1 - t) comes first: it cannot overflow.
+purefw.shared.logistic. x (1 - t) comes first: it cannot overflow.
 Invariants: y(0) = 0, and y >= -0.30885.
 Precision: 16-bit x is computed in float32 and rounded once.
 Memory: x alone is kept; backward computes the exponential again.
@@ -21,11 +21,11 @@ arXiv:1908.08681.
 
 from jaxtyping import Array, Float
 
-from purefw.logistic import both_logistic
-from purefw.precision import wide
-from purefw.recomputation import again
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.logistic import both_logistic
+from purefw.shared.precision import wide
+from purefw.shared.recomputation import again
+from purefw.shared.structure import no_params
 
 
 def mish() -> Rule[tuple, Float[Array, "*s"]]:

@@ -4,8 +4,8 @@ The three inputs are rows of n_features numbers; N heads have h = n_features / N
 M of them for keys and values (M divides N; M < N is grouped-query attention).
 
     (1)  q = Q(queries), k = K(keys), v = V(values), each split into heads
-    (2)  q_t = R_t q_t, k_s = R_s k_s        where rotary: purefw.rotation
-    (3)  y_bt = Σ_s w_ts v_s                 head by head: purefw.softmax_attention
+    (2)  q_t = R_t q_t, k_s = R_s k_s    where rotary: purefw.shared.rotation
+    (3)  y_bt = Σ_s w_ts v_s             head by head: purefw.shared.softmax_attention
     (4)  out  = O(y, heads joined)
 
     (5)  dy from dout through O
@@ -13,8 +13,8 @@ M of them for keys and values (M divides N; M < N is grouped-query attention).
     (7)  dq_t = R_tᵀ dq_t, dk_s = R_sᵀ dk_s  where rotary
     (8)  dqueries, dkeys, dvalues from dq, dk, dv through Q, K, V
 
-Q, K, V and O are affine maps: purefw.affine. (5) to (8) are (4) to (1) in reverse, each
-transposed; R_t is orthogonal, so its transpose turns by -t.
+Q, K, V and O are affine maps: purefw.shared.affine. (5) to (8) are (4) to (1) in
+reverse, each transposed; R_t is orthogonal, so its transpose turns by -t.
 Self-attention reads one array three times, cross-attention reads keys and values of
 another sequence; either way the caller's three cotangents are kept apart here, and
 queries_keys_values sums them.
@@ -29,17 +29,17 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Float, Key
 
-from purefw.affine import Affine, affine, affine_backward, init_affine
-from purefw.rotation import check_rotation, rotate
 from purefw.rule import Rule
-from purefw.softmax_attention import (
+from purefw.shared.affine import Affine, affine, affine_backward, init_affine
+from purefw.shared.rotation import check_rotation, rotate
+from purefw.shared.softmax_attention import (
     AttentionInput,
     AttentionResiduals,
     attend,
     attend_backward,
     check_mask,
 )
-from purefw.structure import no_cotangent
+from purefw.shared.structure import no_cotangent
 
 
 class MultiHeadParams(NamedTuple):

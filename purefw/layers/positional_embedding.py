@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from purefw.rule import Rule
-from purefw.sizes import check_sizes
+from purefw.shared.sizes import check_sizes
 
 
 def positional_embedding(length: int, width: int) -> Rule:

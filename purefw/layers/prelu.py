@@ -26,9 +26,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.sizes import check_sizes
+from purefw.shared.precision import wide
+from purefw.shared.sizes import check_sizes
 
 
 class PReLUParams(NamedTuple):

@@ -11,8 +11,8 @@ gives them names.
 from jaxtyping import Array, Float
 
 from purefw.rule import Rule
-from purefw.softmax_attention import AttentionInput
-from purefw.structure import no_params
+from purefw.shared.softmax_attention import AttentionInput
+from purefw.shared.structure import no_params
 
 
 def queries_keys_values() -> Rule[tuple, tuple]:

@@ -16,7 +16,7 @@ from functools import partial
 from jaxtyping import Array, Float
 
 from purefw.rule import Rule
-from purefw.structure import Static, no_params
+from purefw.shared.structure import Static, no_params
 
 
 def reshape(shape: tuple[int, ...]) -> Rule[tuple, Static]:

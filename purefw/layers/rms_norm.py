@@ -32,10 +32,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Key
 
-from purefw.normalisation import check_norm
-from purefw.precision import wide
-from purefw.recomputation import again, once
 from purefw.rule import Rule
+from purefw.shared.normalisation import check_norm
+from purefw.shared.precision import wide
+from purefw.shared.recomputation import again, once
 
 
 class RMSNormParams(NamedTuple):

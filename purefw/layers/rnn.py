@@ -15,7 +15,7 @@ b counts sequences, t steps, i the inputs, j and k the hidden units.
 tanh' = 1 - tanh². (6): one weight serves every step, so the steps add; the sum over b
 and t is one product after the scan, of the states before each step and the stacked da.
 torch has two biases that are only ever added; their gradients are equal to dbias.
-Lengths, initial state and final state: purefw.recurrence.
+Lengths, initial state and final state: purefw.shared.recurrence.
 Limit: over many steps dh is multiplied by weight_state and tanh' again and again, and
 vanishes or grows geometrically.
 
@@ -29,8 +29,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from purefw.affine import Affine, affine, affine_backward, product_over_rows
-from purefw.recurrence import (
+from purefw.rule import Rule
+from purefw.shared.affine import Affine, affine, affine_backward, product_over_rows
+from purefw.shared.recurrence import (
     RecurrentInput,
     RecurrentOutput,
     check_recurrent,
@@ -40,8 +41,7 @@ from purefw.recurrence import (
     scan,
     scan_back,
 )
-from purefw.rule import Rule
-from purefw.sizes import check_sizes
+from purefw.shared.sizes import check_sizes
 
 
 class RNNParams(NamedTuple):

@@ -1,7 +1,7 @@
 """Rotary embedding: features turned by an angle that grows with the position.
 
-b counts sequences and n heads; t is the position, R_t the rotation of purefw.rotation,
-which states the angles and which features pair up.
+b counts sequences and n heads; t is the position, R_t the rotation of
+purefw.shared.rotation, which states the angles and which features pair up.
 
     (1)  y_btn   = R_t x_btn
     (2)  dx_btn  = R_tᵀ dy_btn = R_{-t} dy_btn
@@ -15,9 +15,9 @@ from functools import partial
 
 from jaxtyping import Array, Float
 
-from purefw.rotation import check_rotation, rotate
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.rotation import check_rotation, rotate
+from purefw.shared.structure import no_params
 
 
 def rotary_embedding(width: int, *, base: float = 10000.0) -> Rule[tuple, tuple]:

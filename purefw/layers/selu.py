@@ -16,9 +16,9 @@ networks", 2017, arXiv:1706.02515.
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.precision import wide
+from purefw.shared.structure import no_params
 
 ALPHA = 1.6732632423543772848170429916717
 SCALE = 1.0507009873554804934193349852946

@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.structure import no_params
 
 
 def sigmoid() -> Rule[tuple, Float[Array, "*s"]]:

@@ -18,11 +18,11 @@ function approximation in reinforcement learning", 2017, arXiv:1702.03118.
 from jax import lax
 from jaxtyping import Array, Float
 
-from purefw.logistic import both_logistic
-from purefw.precision import wide
-from purefw.recomputation import again
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.logistic import both_logistic
+from purefw.shared.precision import wide
+from purefw.shared.recomputation import again
+from purefw.shared.structure import no_params
 
 
 def silu() -> Rule[tuple, Float[Array, "*s"]]:

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.structure import no_params
 
 
 def softmax() -> Rule[tuple, Float[Array, "*b n"]]:

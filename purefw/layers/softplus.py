@@ -6,8 +6,8 @@
     (2)  dx_i = σ(x_i) dy_i
 
 (2): (log(1 + exp x))' = exp x / (1 + exp x) = σ(x). Each is computed on one exponential
-that cannot overflow, and without a logarithm: purefw.logistic. At x = 0 autodiff of (1)
-as computed there finds 1/2 too.
+that cannot overflow, and without a logarithm: purefw.shared.logistic. At x = 0 autodiff
+of (1) as computed there finds 1/2 too.
 Invariant: y(x) - y(-x) = x, and the slopes at x and -x sum to 1.
 Convention: torch.nn.Softplus returns x itself above a threshold of 20; there the two
 differ by less than 2.1e-9.
@@ -17,11 +17,11 @@ Memory: x alone is kept; backward computes the exponential again.
 
 from jaxtyping import Array, Float
 
-from purefw.logistic import both_logistic, log1p_exp
-from purefw.precision import wide
-from purefw.recomputation import again
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.logistic import both_logistic, log1p_exp
+from purefw.shared.precision import wide
+from purefw.shared.recomputation import again
+from purefw.shared.structure import no_params
 
 
 def softplus() -> Rule[tuple, Float[Array, "*s"]]:

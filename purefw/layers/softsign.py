@@ -13,9 +13,9 @@ Precision: 16-bit x is computed in float32 and rounded once.
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.precision import wide
+from purefw.shared.structure import no_params
 
 
 def softsign() -> Rule[tuple, Float[Array, "*s"]]:

@@ -32,10 +32,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from purefw.last_axis import check_last_axis
-from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.last_axis import check_last_axis
+from purefw.shared.precision import wide
+from purefw.shared.structure import no_params
 
 
 def sparsemax() -> Rule[tuple, Bool[Array, "*b n"]]:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.structure import no_params
 
 
 def squared_relu() -> Rule[tuple, Float[Array, "*s"]]:

@@ -27,10 +27,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from purefw.last_axis import split_halves
-from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.structure import no_params
+from purefw.shared.last_axis import split_halves
+from purefw.shared.precision import wide
+from purefw.shared.structure import no_params
 
 
 def swiglu() -> Rule[tuple, Float[Array, "*b n"]]:

@@ -45,7 +45,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from purefw.correlation import (
+from purefw.rule import Rule
+from purefw.shared.correlation import (
     Kernel,
     KernelResiduals,
     correlate,
@@ -53,8 +54,7 @@ from purefw.correlation import (
     correlate_dx,
     exchange,
 )
-from purefw.rule import Rule
-from purefw.windows import Windows, check_channels, make_windows
+from purefw.shared.windows import Windows, check_channels, make_windows
 
 
 def transposed_convolution(

@@ -23,7 +23,7 @@ import jax
 from jaxtyping import Array, Float, Key
 
 from purefw.rule import Rule
-from purefw.sizes import check_sizes
+from purefw.shared.sizes import check_sizes
 
 
 class UnembeddingResiduals(NamedTuple):

@@ -18,10 +18,10 @@ from functools import partial
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.structure import no_params
-from purefw.windows import per_axis
+from purefw.shared.precision import wide
+from purefw.shared.structure import no_params
+from purefw.shared.windows import per_axis
 
 
 def upsample_nearest(factor: tuple[int, ...]) -> Rule[tuple, tuple]:

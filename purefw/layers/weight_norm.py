@@ -35,9 +35,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from purefw.precision import wide
 from purefw.rule import Rule
-from purefw.sizes import check_sizes
+from purefw.shared.precision import wide
+from purefw.shared.sizes import check_sizes
 
 
 class WeightNormParams(NamedTuple):

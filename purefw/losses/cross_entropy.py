@@ -25,7 +25,7 @@ from jaxtyping import Array, Float, Integer, Shaped
 from purefw.losses.labels import at_label, check_labels, scattered
 from purefw.losses.reduction import Reduction, check_reduction, divisor
 from purefw.rule import Loss
-from purefw.structure import Static
+from purefw.shared.structure import Static
 
 
 class CrossEntropyResiduals(NamedTuple):

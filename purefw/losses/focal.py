@@ -28,7 +28,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
-from purefw.logistic import both_logistic, log1p_exp
 from purefw.losses.reduction import (
     Reduction,
     check_reduction,
@@ -37,8 +36,9 @@ from purefw.losses.reduction import (
     spread,
     total,
 )
-from purefw.recomputation import again
 from purefw.rule import Loss
+from purefw.shared.logistic import both_logistic, log1p_exp
+from purefw.shared.recomputation import again
 
 
 class FocalResiduals(NamedTuple):

@@ -39,9 +39,9 @@ from purefw.losses.reduction import (
     softmax,
     spread,
 )
-from purefw.precision import wide
-from purefw.recomputation import again
 from purefw.rule import Loss
+from purefw.shared.precision import wide
+from purefw.shared.recomputation import again
 
 
 class Pairs(NamedTuple):

@@ -41,8 +41,8 @@ from purefw.losses.reduction import (
     reduce,
     spread,
 )
-from purefw.recomputation import again, once
 from purefw.rule import Loss
+from purefw.shared.recomputation import again, once
 
 LOWEST = -1e4  # Below the logarithm of every positive float.
 

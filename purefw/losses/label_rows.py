@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Integer
 
-from purefw.precision import wide
+from purefw.shared.precision import wide
 
 MANY = 1 << 16
 AT = {"mode": "promise_in_bounds", "unique_indices": True, "indices_are_sorted": True}

@@ -46,9 +46,9 @@ from purefw.losses.reduction import (
     softmax,
     spread,
 )
-from purefw.precision import wide
-from purefw.recomputation import again, once
 from purefw.rule import Loss
+from purefw.shared.precision import wide
+from purefw.shared.recomputation import again, once
 
 WHO = "linear_cross_entropy"
 ENTRIES, CLASSES = 2**20, 256  # 4 MB of float32

@@ -20,7 +20,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.logistic import log1p_of_small
 from purefw.losses.reduction import (
     Reduction,
     check_reduction,
@@ -30,6 +29,7 @@ from purefw.losses.reduction import (
     spread,
 )
 from purefw.rule import Loss
+from purefw.shared.logistic import log1p_of_small
 
 
 class LogCoshResiduals(NamedTuple):

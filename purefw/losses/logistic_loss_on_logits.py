@@ -25,7 +25,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from purefw.logistic import both_logistic
 from purefw.losses.reduction import (
     Reduction,
     check_reduction,
@@ -34,9 +33,10 @@ from purefw.losses.reduction import (
     reduce,
     spread,
 )
-from purefw.precision import wide
-from purefw.recomputation import again
 from purefw.rule import Loss
+from purefw.shared.logistic import both_logistic
+from purefw.shared.precision import wide
+from purefw.shared.recomputation import again
 
 
 class LogisticLossOnLogitsResiduals(NamedTuple):

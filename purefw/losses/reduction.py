@@ -39,8 +39,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Shaped
 
-from purefw.precision import wide
-from purefw.recomputation import once
+from purefw.shared.precision import wide
+from purefw.shared.recomputation import once
 
 Reduction = Literal["mean", "sum"]
 

@@ -35,7 +35,7 @@ Invariants, without z-loss: adding a constant to a row of z changes nothing, so 
 dz sum to 0. With it a row of dz sums to push_b dloss.
 Memory: exp(z - m), an array the size of the logits, in whose place dz is written; the
 logits may be dropped. Beside it the target, which is alive, and a few floats a row. The
-masses are computed again in the loop that writes dz (purefw.recomputation).
+masses are computed again in the loop that writes dz (purefw.shared.recomputation).
 
 References: Szegedy et al., "Rethinking the Inception Architecture", 2015,
 arXiv:1512.00567 (smoothing); Chowdhery et al., "PaLM", 2022, arXiv:2204.02311 (z-loss).
@@ -59,9 +59,9 @@ from purefw.losses.reduction import (
     softmax,
     weighted_sum,
 )
-from purefw.precision import wide
-from purefw.recomputation import again, once
 from purefw.rule import Loss
+from purefw.shared.precision import wide
+from purefw.shared.recomputation import again, once
 
 WHO = "softmax_cross_entropy"
 

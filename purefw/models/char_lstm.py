@@ -5,7 +5,7 @@ from purefw.layers.embedding import embedding
 from purefw.layers.linear import linear
 from purefw.layers.lstm import lstm
 from purefw.rule import Rule
-from purefw.sizes import check_sizes
+from purefw.shared.sizes import check_sizes
 
 
 def char_lstm(n_ids: int, width: int, hidden: int) -> Rule:

@@ -12,7 +12,7 @@ from purefw.layers.queries_keys_values import queries_keys_values
 from purefw.layers.swiglu import swiglu
 from purefw.layers.unembedding import unembedding
 from purefw.rule import Rule
-from purefw.sizes import check_sizes
+from purefw.shared.sizes import check_sizes
 
 ROTARY_BASE = 10000.0
 

@@ -7,7 +7,7 @@ from purefw.layers.max_pool import max_pool
 from purefw.layers.reshape import reshape
 from purefw.models.perceptron import perceptron
 from purefw.rule import Rule
-from purefw.sizes import check_sizes
+from purefw.shared.sizes import check_sizes
 
 
 def lenet(side: int, classes: int, activation: Rule) -> Rule:

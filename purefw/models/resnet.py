@@ -10,7 +10,7 @@ from purefw.layers.linear import linear
 from purefw.layers.relu import relu
 from purefw.layers.reshape import reshape
 from purefw.rule import Rule
-from purefw.sizes import check_sizes
+from purefw.shared.sizes import check_sizes
 
 
 def resnet(

@@ -13,7 +13,7 @@ from jax import lax
 from jaxtyping import Array
 
 from purefw.layers.lstm import LSTMState
-from purefw.recurrence import RecurrentInput
+from purefw.shared.recurrence import RecurrentInput
 from reference.baselines.recurrent import form_lstm
 from reference.baselines.sequence import form_multi_head
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from purefw.layers.lstm import LSTMState
-from purefw.recurrence import RecurrentInput, RecurrentOutput
+from purefw.shared.recurrence import RecurrentInput, RecurrentOutput
 
 
 def over_time(cell: Callable, state: Any, a: Array) -> RecurrentOutput:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
-from purefw.softmax_attention import AttentionInput
+from purefw.shared.softmax_attention import AttentionInput
 from reference.baselines.spatial import up
 
 

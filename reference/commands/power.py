@@ -12,8 +12,8 @@ from rich.progress import Progress
 
 from reference.mutate.panel import Row, examine
 from reference.mutate.results import table
-from reference.oracle import oracle_for
 from reference.registry import LOSSES, RULES
+from reference.verifier.oracle import oracle_for
 
 
 def power(

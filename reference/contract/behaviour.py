@@ -14,8 +14,8 @@ from reference.contract.program import epsilon_of, remembered, signature
 from reference.contract.proof import UNSEEN, Proof, abstract, prove, trace_forward
 from reference.contract.purity import purity_findings
 from reference.contract.transforms import primal_findings, transform_findings
-from reference.oracle import exact_arithmetic
-from reference.subject import Subject
+from reference.verifier.oracle import exact_arithmetic
+from reference.verifier.subject import Subject
 
 UNTRACED = Proof(frozenset({"purity"}), (), frozenset(), UNSEEN)
 

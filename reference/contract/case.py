@@ -30,9 +30,9 @@ from reference.contract.leaves import (
     type_of,
 )
 from reference.contract.program import remembered, signature
-from reference.oracle import PASSES
-from reference.replay import Change, changed
-from reference.subject import Subject
+from reference.verifier.oracle import PASSES
+from reference.verifier.replay import Change, changed
+from reference.verifier.subject import Subject
 
 SALT = 0x5EED0C7A
 TRIALS = 8  # With 2, a saturated softmax came within 15 % of being accused.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr
 
-from reference.subject import Subject
+from reference.verifier.subject import Subject
 
 
 def type_of(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -21,7 +21,7 @@ from jax.extend import core
 from jax.interpreters import partial_eval
 
 from reference.contract.leaves import type_of
-from reference.subject import Subject
+from reference.verifier.subject import Subject
 
 OPAQUE = re.compile("callback|pallas|ffi|custom_call|custom_vmap|custom_partitioning")
 

@@ -37,7 +37,7 @@ from reference.contract.program import (
     trace,
     unused_inputs,
 )
-from reference.subject import Subject
+from reference.verifier.subject import Subject
 
 UNSEEN = 2.0**-23  # float32, in which code that cannot be seen may compute.
 

@@ -23,7 +23,7 @@ import numpy as np
 from reference.contract.case import Case, distance, watched_randomness, wide
 from reference.contract.finding import Finding, draws, raised
 from reference.contract.leaves import float_cotangents, full_cotangent, is_float
-from reference.oracle import PASSES
+from reference.verifier.oracle import PASSES
 
 REPAIR = {
     "randomness": "forward is random: it gives another y when called again with the "

@@ -28,8 +28,8 @@ from reference.contract.leaves import (
     type_of,
 )
 from reference.contract.program import remembered, signature
-from reference.oracle import exact_arithmetic
-from reference.subject import Subject
+from reference.verifier.oracle import exact_arithmetic
+from reference.verifier.subject import Subject
 
 
 def structure_findings(subject: Subject) -> list[Finding]:

@@ -13,7 +13,7 @@ import numpy as np
 from reference.diagnosis.hypothesis import Hypothesis
 from reference.diagnosis.near import near
 from reference.diagnosis.scene import Scene, Stage
-from reference.problem import Values
+from reference.verifier.problem import Values
 
 
 def axes(stage: Stage, i: int) -> Iterator[Hypothesis]:

@@ -21,7 +21,7 @@ import numpy as np
 from jax.tree_util import keystr
 
 from reference.diagnosis.scene import Scene
-from reference.problem import is_key
+from reference.verifier.problem import is_key
 
 EXACT = 1e-9  # Of two values of one law.
 FRACTIONS = [

@@ -11,11 +11,11 @@ import numpy as np
 from reference.diagnosis.cause import Cause
 from reference.diagnosis.near import near
 from reference.diagnosis.shapes import shape_causes
-from reference.oracle import exact_arithmetic
-from reference.problem import flatten
 from reference.report import Report
-from reference.subject import Subject
-from reference.verify import output_of
+from reference.verifier.oracle import exact_arithmetic
+from reference.verifier.problem import flatten
+from reference.verifier.subject import Subject
+from reference.verifier.verify import output_of
 
 
 def contract_causes(report: Report, subject: Subject) -> list[Cause]:

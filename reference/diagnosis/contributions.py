@@ -18,10 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from reference.cotangents import generator
 from reference.diagnosis.hypothesis import Hypothesis
 from reference.diagnosis.near import near
 from reference.diagnosis.scene import Scene, Stage
+from reference.verifier.cotangents import generator
 
 OUTPUTS = 512
 NUMBERS = 4_000_000

@@ -17,7 +17,7 @@ from reference.diagnosis.hypothesis import Hypothesis
 from reference.diagnosis.known_arrays import FUNCTIONS, values
 from reference.diagnosis.near import near
 from reference.diagnosis.scene import Scene, Stage
-from reference.problem import Values
+from reference.verifier.problem import Values
 
 Change = tuple[str, str, str, Callable[[list[np.ndarray]], list[np.ndarray]]]
 

@@ -38,11 +38,11 @@ from reference.diagnosis.state import other_call
 from reference.diagnosis.terms import named_terms
 from reference.diagnosis.where import where
 from reference.diagnosis.zero_terms import zero_terms
-from reference.oracle import exact_arithmetic
 from reference.report import Report
-from reference.subject import Subject
 from reference.verdict import Verdict
-from reference.verify import check_subject, differentiable, flatten, output_of
+from reference.verifier.oracle import exact_arithmetic
+from reference.verifier.subject import Subject
+from reference.verifier.verify import check_subject, differentiable, flatten, output_of
 
 FEW = 4  # Proved hypotheses of a family that may be common to all leaves.
 Family = Callable[[Stage, int], Iterator[Hypothesis]]

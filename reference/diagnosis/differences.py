@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.problem import Problem, is_inexact
+from reference.verifier.problem import Problem, is_inexact
 
 ENTRIES = 200  # Of all arguments; each costs four runs.
 STEP = 1e-3  # Truncated below 1e-12 and rounded below 1e-12 for values of size 1.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reference.problem import Values
+from reference.verifier.problem import Values
 
 NEAR = 1e-8  # Relative to the larger.
 

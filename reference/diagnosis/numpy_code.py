@@ -10,12 +10,12 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from reference.cotangents import generator
 from reference.diagnosis.differences import by_differences
 from reference.diagnosis.near import near
 from reference.interop.followed import follow
-from reference.problem import Problem
-from reference.subject import Subject
+from reference.verifier.cotangents import generator
+from reference.verifier.problem import Problem
+from reference.verifier.subject import Subject
 
 POINTS = 3
 

@@ -17,7 +17,7 @@ from reference.diagnosis.hypothesis import OtherProgram
 from reference.diagnosis.path_program import CONTAINERS
 from reference.diagnosis.scene import Scene, Stage
 from reference.mutate.edits import walk
-from reference.replay import Change, Replay
+from reference.verifier.replay import Change, Replay
 
 MOST = 400  # Operands beyond which the program is not made.
 

@@ -32,8 +32,8 @@ from reference.diagnosis.hypothesis import OtherProgram
 from reference.diagnosis.near import near
 from reference.diagnosis.scene import Scene, Stage
 from reference.mutate.edits import walk
-from reference.problem import Values
-from reference.replay import Change, Replay
+from reference.verifier.problem import Values
+from reference.verifier.replay import Change, Replay
 
 MOST = 400  # Edges beyond which the program is not made.
 

@@ -23,7 +23,7 @@ from reference.diagnosis.path_program import (
 )
 from reference.diagnosis.scene import Scene, Stage
 from reference.diagnosis.terms import counted
-from reference.problem import Values
+from reference.verifier.problem import Values
 
 
 def distinct(stage: Stage, paths: Paths, i: int) -> list[Path]:

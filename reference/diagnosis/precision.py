@@ -18,18 +18,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from reference.compare import rms
-from reference.cotangents import generator, normal
 from reference.diagnosis.cause import Cause, Proof
-from reference.oracle import exact_arithmetic
-from reference.probe import Probe, lift
-from reference.problem import Problem, flatten
-from reference.programs import CUSTOM, user_frame
-from reference.replay import CALLS, Change, Replay, bind
 from reference.report import Report
-from reference.rounding import quantised
-from reference.subject import Subject
 from reference.verdict import Verdict
-from reference.verify import differentiable, output_of
+from reference.verifier.cotangents import generator, normal
+from reference.verifier.oracle import exact_arithmetic
+from reference.verifier.probe import Probe, lift
+from reference.verifier.problem import Problem, flatten
+from reference.verifier.programs import CUSTOM, user_frame
+from reference.verifier.replay import CALLS, Change, Replay, bind
+from reference.verifier.rounding import quantised
+from reference.verifier.subject import Subject
+from reference.verifier.verify import differentiable, output_of
 
 FEW = 80  # Operations up to which all are tried.
 BETTER = 8.0  # By how much the error must fall.

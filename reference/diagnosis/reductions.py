@@ -25,7 +25,7 @@ from reference.diagnosis.hypothesis import Hypothesis
 from reference.diagnosis.near import near
 from reference.diagnosis.residuals import kept_right
 from reference.diagnosis.scene import Scene, Stage
-from reference.replay import Change, Replay, bind
+from reference.verifier.replay import Change, Replay, bind
 
 REDUCTIONS: dict[str, Callable] = {
     "reduce_sum": jnp.sum,

@@ -22,7 +22,7 @@ from reference.diagnosis.hypothesis import Hypothesis
 from reference.diagnosis.masks import zero_outside
 from reference.diagnosis.near import NEAR, near
 from reference.diagnosis.scene import Scene, Stage
-from reference.problem import Values
+from reference.verifier.problem import Values
 
 
 def relations(stage: Stage, i: int) -> Iterator[Hypothesis]:

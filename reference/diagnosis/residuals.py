@@ -18,7 +18,7 @@ from reference.diagnosis.known_arrays import FUNCTIONS, broadcasts, values
 from reference.diagnosis.near import near
 from reference.diagnosis.scene import Scene, Stage
 from reference.diagnosis.tape import same_place, tape
-from reference.problem import Values
+from reference.verifier.problem import Values
 
 Make = Callable[[Scene], np.ndarray]
 MOST = 600  # Substitutions that are tried.

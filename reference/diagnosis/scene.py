@@ -4,9 +4,9 @@ A stage is a problem at one set of shapes with one compiled program,
 
     (live, rest, dys) -> y, residuals, the hand's cotangents, the truth's, the terms
 
-and gives scenes: arrays in float64 with their noise (reference.oracle (1) to (3)). The
-diagnosis finds a cause at the first scene of a stage, its home, and proves it at
-others: other cotangents, other points, another size.
+and gives scenes: arrays in float64 with their noise (reference.verifier.oracle (1) to
+(3)). The diagnosis finds a cause at the first scene of a stage, its home, and proves it
+at others: other cotangents, other points, another size.
 """
 
 from collections.abc import Callable
@@ -20,13 +20,13 @@ import numpy as np
 from jax.tree_util import keystr
 
 from reference.compare import compare, steady
-from reference.cotangents import generator, normal
-from reference.oracle import oracle_for
-from reference.points import Point, nearby_points
-from reference.probe import Probe, inside_domain, lift
-from reference.problem import Problem, Values, live_cotangents
-from reference.replay import UNIT, Change, changed
-from reference.shapes import cuts, shortened
+from reference.verifier.cotangents import generator, normal
+from reference.verifier.oracle import oracle_for
+from reference.verifier.points import Point, nearby_points
+from reference.verifier.probe import Probe, inside_domain, lift
+from reference.verifier.problem import Problem, Values, live_cotangents
+from reference.verifier.replay import UNIT, Change, changed
+from reference.verifier.shapes import cuts, shortened
 
 REPEATS = 4
 FRESH = 3  # Other probes of the same size at which a cause must hold.
@@ -101,7 +101,7 @@ class Stage:
         Args:
             problem: With a differentiable, traceable forward.
             seed: Of the probes.
-            kind: The situation (reference.points) in which the error shows.
+            kind: The situation (reference.verifier.points) in which the error shows.
         """
         self.problem, self.seed, self.kind = problem, seed, kind
         self.oracle = oracle_for(problem.functions)

@@ -25,7 +25,7 @@ from reference.diagnosis.backward_program import BackwardProgram, program_of
 from reference.diagnosis.hypothesis import Hypothesis, OtherProgram
 from reference.diagnosis.near import near
 from reference.diagnosis.scene import Scene, Stage
-from reference.replay import Change, Replay
+from reference.verifier.replay import Change, Replay
 
 FORMS = {
     "{w}": (0, 0, 1, 0, 0, 0, 0),

@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from reference.compare import LIMIT, compare, steady
-from reference.cotangents import generator, normal
 from reference.diagnosis.cause import Cause, Proof
 from reference.diagnosis.near import near
-from reference.oracle import oracle_for
-from reference.probe import lift
-from reference.problem import Problem, is_inexact, spread
+from reference.verifier.cotangents import generator, normal
+from reference.verifier.oracle import oracle_for
+from reference.verifier.probe import lift
+from reference.verifier.problem import Problem, is_inexact, spread
 
 PROBES = 3
 

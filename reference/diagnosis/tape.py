@@ -15,7 +15,7 @@ import numpy as np
 from reference.diagnosis.hypothesis import OtherProgram
 from reference.diagnosis.scene import Scene
 from reference.mutate.edits import walk
-from reference.replay import CALLS, Change, Replay
+from reference.verifier.replay import CALLS, Change, Replay
 
 MOST = 400  # Values, and
 NUMBERS = 1_000_000  # entries in all, beyond which there is no tape.

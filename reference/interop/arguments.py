@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from purefw.structure import no_params
+from purefw.shared.structure import no_params
 
 Init = Callable[[Any], Any]
 

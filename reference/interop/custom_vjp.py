@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from purefw.rule import Rule
-from purefw.structure import Static
+from purefw.shared.structure import Static
 from reference.interop.arguments import Init, arguments, cotangents, init_or_nothing
 
 

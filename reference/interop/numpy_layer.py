@@ -24,7 +24,7 @@ import numpy as np
 from jax.tree_util import keystr
 
 from purefw.rule import Rule
-from purefw.structure import Static
+from purefw.shared.structure import Static
 from reference.interop.followed import numpy_followed
 from reference.interop.traced import CannotFollow, Traced, raw
 

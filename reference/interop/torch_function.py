@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from purefw.rule import Rule
-from purefw.structure import Static, no_cotangent
+from purefw.shared.structure import Static, no_cotangent
 from reference.interop.arguments import Init, arguments, cotangents, init_or_nothing
 
 

@@ -29,8 +29,8 @@ from jax.extend import core
 
 from reference.mutate.operators import operators_for
 from reference.mutate.slips import Operator
-from reference.programs import is_library, user_frame
-from reference.replay import Change, Replay
+from reference.verifier.programs import is_library, user_frame
+from reference.verifier.replay import Change, Replay
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ A mutant is equal to the original at a point where every leaf is, to
     (1)  |m - o| <= max(1e-9 max|o|, 2^-46 max(|o'|, |dy|), 64 s)
 
 over the entries of that leaf. The second bound, with o' every leaf, is for a leaf that
-is zero but for rounding; s is the noise of the truth (reference.oracle) where it is
-known. Equal at three points drawn afresh, at the points that the verifier visits (ties,
-zeros, other scales, repeated indices) and at every registered input is equivalent: 1/1
-for 1, a summand that is identically zero, a sum over one entry.
+is zero but for rounding; s is the noise of the truth (reference.verifier.oracle) where
+it is known. Equal at three points drawn afresh, at the points that the verifier visits
+(ties, zeros, other scales, repeated indices) and at every registered input is
+equivalent: 1/1 for 1, a summand that is identically zero, a sum over one entry.
 
 A mutant that differs at a tie or a kink alone is not equivalent. It may still be right:
 another subgradient. That is for the verifier to say, and is counted apart.
@@ -18,11 +18,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from reference.cotangents import generator, normal
 from reference.mutate.schema import Mutation, Schema
-from reference.points import Point, jitter, kind_of
-from reference.probe import REPEATS, Probe, Trial, lift
-from reference.problem import Problem
+from reference.verifier.cotangents import generator, normal
+from reference.verifier.points import Point, jitter, kind_of
+from reference.verifier.probe import REPEATS, Probe, Trial, lift
+from reference.verifier.problem import Problem
 
 FRESH = 3
 

@@ -11,14 +11,14 @@ from purefw.rule import Loss, Rule
 from reference.mutate.equivalence import differences, elsewhere
 from reference.mutate.quick import trials_of
 from reference.mutate.schema import Mutation, Schema, mutated
-from reference.oracle import exact_arithmetic, oracle_for
-from reference.points import Point
-from reference.probe import Probe, Trial
-from reference.problem import flatten
 from reference.registry.entry import normal_like
-from reference.shapes import cuts
-from reference.subject import Subject, loss_subject, rule_subject
-from reference.verify import output_of
+from reference.verifier.oracle import exact_arithmetic, oracle_for
+from reference.verifier.points import Point
+from reference.verifier.probe import Probe, Trial
+from reference.verifier.problem import flatten
+from reference.verifier.shapes import cuts
+from reference.verifier.subject import Subject, loss_subject, rule_subject
+from reference.verifier.verify import output_of
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,13 @@ from reference.mutate.mutants import Survey, survey
 from reference.mutate.quick import own_noise, quickly_killed
 from reference.mutate.rivals import Bench, verdicts
 from reference.mutate.schema import mutated
-from reference.oracle import exact_arithmetic
-from reference.probe import lift
-from reference.problem import flatten
 from reference.registry import LOSSES, RULES
-from reference.subject import Subject, loss_subject, rule_subject
 from reference.verdict import Verdict
-from reference.verify import check_subject, output_of
+from reference.verifier.oracle import exact_arithmetic
+from reference.verifier.probe import lift
+from reference.verifier.problem import flatten
+from reference.verifier.subject import Subject, loss_subject, rule_subject
+from reference.verifier.verify import check_subject, output_of
 
 OURS = "purefw"
 

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from purefw.rule import Loss, Rule
-from reference.cotangents import generator, normal
 from reference.mutate.equivalence import differing, places
 from reference.mutate.mutants import Mutant, Survey, accepts, everywhere, subject_of
-from reference.oracle import exact_arithmetic
-from reference.probe import lift
+from reference.verifier.cotangents import generator, normal
+from reference.verifier.oracle import exact_arithmetic
+from reference.verifier.probe import lift
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 A full check costs a second or two, most of it compilation, and a registry has thousands
 of mutants. What does not depend on the mutant is done once: the trials that
-reference.judge makes of the rule (its points, its cotangents), the truth there and the
-truth's noise. All mutants run in one program (schema.py). Each is held against the
-truth by the verifier's own comparison (reference.compare: 64 noise units, the mutant's
-own noise included at the given point), and is out at its first failure.
+reference.verifier.judge makes of the rule (its points, its cotangents), the truth there
+and the truth's noise. All mutants run in one program (schema.py). Each is held against
+the truth by the verifier's own comparison (reference.compare: 64 noise units, the
+mutant's own noise included at the given point), and is out at its first failure.
 
 A failure is no verdict yet: the verifier may excuse it. So a mutant counts as killed
-here only where no excuse of reference.excuses can hold:
+here only where no excuse of reference.verifier.excuses can hold:
 
     rounding             its error is above 1e-7 of its leaf, a billion roundings
     kink                 the point is on none: the truth does not jump around it
@@ -23,20 +23,27 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from reference.compare import compare, rms, steady
-from reference.cotangents import generator
-from reference.judge import typical_scale
 from reference.mutate.schema import Schema
-from reference.noise import Noisy
-from reference.nonfinite import JUMP
-from reference.points import Point
-from reference.probe import REPEATS, Probe, Trial, given_trials, lift, nearby_trials
-from reference.replay import UNIT
+from reference.verifier.cotangents import generator
+from reference.verifier.judge import typical_scale
+from reference.verifier.noise import Noisy
+from reference.verifier.nonfinite import JUMP
+from reference.verifier.points import Point
+from reference.verifier.probe import (
+    REPEATS,
+    Probe,
+    Trial,
+    given_trials,
+    lift,
+    nearby_trials,
+)
+from reference.verifier.replay import UNIT
 
 PLAIN = 1e-7  # Of a leaf's size: what no rounding of float64 makes.
 
 
 def trials_of(probe: Probe) -> list[Trial]:
-    """The trials that reference.judge makes, the telling ones first."""
+    """The trials that reference.verifier.judge makes, the telling ones first."""
     given = Point("given", probe.problem.live, probe.problem.rest)
     home = list(given_trials(probe, given, True))
     count = len(probe.problem.names)

@@ -23,8 +23,8 @@ import numpy as np
 from jax.test_util import check_vjp
 
 from reference.mutate.schema import Schema
-from reference.oracle import Oracle
-from reference.problem import Problem
+from reference.verifier.oracle import Oracle
+from reference.verifier.problem import Problem
 
 
 @dataclass

@@ -29,7 +29,7 @@ from reference.mutate.plants import (
     planted,
     residual_plants,
 )
-from reference.problem import Problem, is_inexact
+from reference.verifier.problem import Problem, is_inexact
 
 Mutation = Edit | Plant
 CHUNK = 64  # Mutants a call of the program, so that it is compiled once.
@@ -38,8 +38,8 @@ CHUNK = 64  # Mutants a call of the program, so that it is compiled once.
 class Schema:
     """The mutants of a problem's backward at its shapes, in float64.
 
-    Wants `reference.oracle.exact_arithmetic`. `mutations[k]` is what mutant k does; its
-    leaves are the float leaves that backward returns, in order.
+    Wants `reference.verifier.oracle.exact_arithmetic`. `mutations[k]` is what mutant k
+    does; its leaves are the float leaves that backward returns, in order.
 
     Args:
         problem: Whose backward.

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from reference.replay import SCATTERS, bind, scatter
+from reference.verifier.replay import SCATTERS, bind, scatter
 
 
 @dataclass(frozen=True)

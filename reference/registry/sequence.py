@@ -17,8 +17,8 @@ from purefw.layers.queries_keys_values import queries_keys_values
 from purefw.layers.rnn import rnn
 from purefw.layers.rotary_embedding import rotary_embedding
 from purefw.layers.unembedding import unembedding
-from purefw.recurrence import RecurrentInput
-from purefw.softmax_attention import AttentionInput, padding_mask
+from purefw.shared.recurrence import RecurrentInput
+from purefw.shared.softmax_attention import AttentionInput, padding_mask
 from reference.registry.entry import Draw, RuleEntry, normal, normal_like
 from reference.registry.invariants import (
     bias_of_the_keys_has_no_gradient,

@@ -15,10 +15,10 @@ import numpy as np
 from reference.diagnosis.cause import Cause
 from reference.diagnosis.diagnose import diagnose
 from reference.report import Leaf, Report
-from reference.subject import Subject
 from reference.teaching.question import Question
 from reference.teaching.sandbox import Raised, Sandbox
 from reference.verdict import Verdict
+from reference.verifier.subject import Subject
 
 __all__ = ["Cause", "causes"]
 

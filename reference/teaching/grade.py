@@ -18,7 +18,6 @@ import jax
 import numpy as np
 
 from reference.compare import Comparison
-from reference.oracle import exact_arithmetic
 from reference.teaching.causes import Cause, causes
 from reference.teaching.exercise import Exercise
 from reference.teaching.marks import Grade, Mark
@@ -26,6 +25,7 @@ from reference.teaching.question import Question, questions
 from reference.teaching.sandbox import Limits, Raised, Refused, Sandbox
 from reference.teaching.sheet import field_names, output_names
 from reference.teaching.where import axes, place
+from reference.verifier.oracle import exact_arithmetic
 
 USUAL = 2  # So many configurations have nothing special about them.
 UNKNOWN = "no single mistake that is known explains it"

@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from reference.compare import Comparison, compare, steady
-from reference.noise import Noisy, shaken, to_numpy
-from reference.oracle import exact_arithmetic
-from reference.pullbacks import pullback_of
 from reference.teaching.exercise import Configuration, Exercise, Part, drawn
 from reference.teaching.sheet import field_names, output_names
+from reference.verifier.noise import Noisy, shaken, to_numpy
+from reference.verifier.oracle import exact_arithmetic
+from reference.verifier.pullbacks import pullback_of
 
 REPEATS = 4
 QUICK = {"xla_backend_optimization_level": 0}

@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from reference.oracle import exact_arithmetic
 from reference.teaching.exercise import Exercise, Part, drawn
+from reference.verifier.oracle import exact_arithmetic
 
 MARK = "# purefw exercise:"
 FOOT = """\

@@ -16,7 +16,7 @@ from reference.report import plain
 from reference.trace_page.picture import picture
 
 if TYPE_CHECKING:
-    from reference.trace import Comparison, Step, Trace
+    from reference.locate.trace import Comparison, Step, Trace
 
 
 def page(trace: "Trace") -> str:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from jax import lax
 
-from purefw.last_axis import check_last_axis, split_halves
 from purefw.layers.celu import celu
 from purefw.layers.elu import elu
 from purefw.layers.geglu import geglu
@@ -20,6 +19,7 @@ from purefw.layers.logsumexp import logsumexp
 from purefw.layers.prelu import PReLUParams, prelu
 from purefw.layers.sparsemax import sparsemax
 from purefw.layers.swiglu import swiglu
+from purefw.shared.last_axis import check_last_axis, split_halves
 from reference.baselines.activations import ACTIVATION_FORMS
 from reference.registry.activations import ACTIVATIONS
 from tests.refute import refuted

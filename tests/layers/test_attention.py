@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from purefw import softmax_attention
 from purefw.layers.attention import attention
-from purefw.softmax_attention import AttentionInput, padding_mask
+from purefw.shared import softmax_attention
+from purefw.shared.softmax_attention import AttentionInput, padding_mask
 from tests.refute import compiled, pull, refuted
 
 PLAIN, CAUSAL = compiled(attention()), compiled(attention(causal=True))

@@ -9,8 +9,8 @@ from purefw.layers.bidirectional import BidirectionalPair, bidirectional
 from purefw.layers.gru import gru
 from purefw.layers.lstm import lstm
 from purefw.layers.rnn import rnn
-from purefw.recurrence import RecurrentInput, RecurrentOutput, reverse
 from purefw.rule import Rule
+from purefw.shared.recurrence import RecurrentInput, RecurrentOutput, reverse
 from tests.refute import compiled, normal_like, pull, random_params, refuted
 
 RULE = compiled(bidirectional(rnn(3, 2), rnn(3, 5)))

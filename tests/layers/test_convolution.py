@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from purefw.correlation import flip_and_exchange
 from purefw.layers.convolution import convolution
-from purefw.windows import add_windows, make_windows, take_windows
+from purefw.shared.correlation import flip_and_exchange
+from purefw.shared.windows import add_windows, make_windows, take_windows
 from tests.layers.others import (
     channels_first,
     channels_last,

@@ -7,7 +7,7 @@ import pytest
 
 from purefw.layers.multi_head_attention import multi_head_attention
 from purefw.layers.queries_keys_values import queries_keys_values
-from purefw.softmax_attention import AttentionInput, padding_mask
+from purefw.shared.softmax_attention import AttentionInput, padding_mask
 from tests.refute import compiled, pull, random_params, refuted
 
 RULE = compiled(multi_head_attention(12, 3))

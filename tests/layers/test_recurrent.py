@@ -1,4 +1,4 @@
-"""rnn, gru and lstm agree with torch, and keep what purefw.recurrence promises."""
+"""rnn, gru and lstm agree with torch and keep what their shared recurrence promises."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import pytest
 from purefw.layers.gru import gru
 from purefw.layers.lstm import LSTMParams, LSTMState, lstm
 from purefw.layers.rnn import rnn
-from purefw.recurrence import RecurrentInput, RecurrentOutput, input_cotangent
+from purefw.shared.recurrence import RecurrentInput, RecurrentOutput, input_cotangent
 from tests.refute import compiled, pull, random_params, refuted
 
 RULES = {

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from purefw.correlation import Kernel, exchange
 from purefw.layers.convolution import convolution
 from purefw.layers.transposed_convolution import transposed_convolution
+from purefw.shared.correlation import Kernel, exchange
 from tests.layers.others import (
     channels_first,
     channels_last,

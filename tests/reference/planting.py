@@ -14,9 +14,9 @@ from purefw.layers.multi_head_attention import multi_head_attention
 from purefw.layers.queries_keys_values import queries_keys_values
 from purefw.layers.unembedding import unembedding
 from purefw.rule import Rule
-from reference.parts import parts, places, with_parts
-from reference.trace import Role
-from reference.walk import Walk, show, step_by_step
+from reference.locate.parts import parts, places, with_parts
+from reference.locate.trace import Role
+from reference.locate.walk import Walk, show, step_by_step
 
 FACTOR = 1.5
 

@@ -10,7 +10,7 @@ import pytest
 
 from purefw import Rule
 from purefw.checkpoint import Checkpoints, steps
-from purefw.structure import no_params
+from purefw.shared.structure import no_params
 from reference import cli
 from reference.commands import networks
 from reference.commands import verify as verify_module

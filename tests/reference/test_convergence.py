@@ -6,8 +6,8 @@ import pytest
 from jax import lax
 
 from reference import Verdict, check_vjp
-from reference.subject import Subject
-from reference.verify import check_subject
+from reference.verifier.subject import Subject
+from reference.verifier.verify import check_subject
 
 X = np.array([0.7, 1.2, 2.5], np.float32)
 

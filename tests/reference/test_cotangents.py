@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reference.cotangents import coded, correlation, decode, generator, normal
+from reference.verifier.cotangents import coded, correlation, decode, generator, normal
 
 
 @pytest.mark.parametrize("m", [1, 2, 7, 100, 1024, 100_003])

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reference.kinks import dodge, gap_exponent, secants
+from reference.verifier.kinks import dodge, gap_exponent, secants
 
 SMOOTH = {
     "sine": (jnp.sin, 1.0),

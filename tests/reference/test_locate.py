@@ -22,8 +22,8 @@ from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
 from purefw.losses.squared_error import squared_error
 from reference.interop import from_numpy_layer
 from reference.locate import locate
-from reference.parts import parts, with_parts
-from reference.trace import Role, State
+from reference.locate.parts import parts, with_parts
+from reference.locate.trace import Role, State
 from reference.trees import NEAR
 from tests.reference import courses
 from tests.reference.planting import (

@@ -9,14 +9,14 @@ import mpmath
 import numpy as np
 import pytest
 
-from reference.numeric import (
+from reference.verdict import Verdict
+from reference.verifier.numeric import (
     Difference,
     along,
     directional_derivative,
     judge_difference,
     taylor,
 )
-from reference.verdict import Verdict
 
 # name -> (f of a module with sin, exp, ... and x; the points). f is evaluated once by
 # NumPy, as the black box, and once by mpmath with 60 digits, as the truth.

@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reference.eager import first_nonfinite, one_by_one
-from reference.programs import (
+from reference.verifier.eager import first_nonfinite, one_by_one
+from reference.verifier.programs import (
     compared_integers,
     custom_derivatives,
     iterations,
     narrowings,
 )
-from reference.replay import Change, changed
+from reference.verifier.replay import Change, changed
 
 
 @jax.custom_vjp

@@ -325,7 +325,7 @@ def test_whatever_else_stops_a_check_is_a_sentence_with_its_place(monkeypatch):
     def broken(*args):
         raise RuntimeError("a defect\nof ours")
 
-    monkeypatch.setattr("reference.verify.judge_math", broken)
+    monkeypatch.setattr("reference.verifier.verify.judge_math", broken)
     report = check_vjp(*times(1), np.array([0.3]))
     assert report.verdict is Verdict.CONTRACT
     place = r"the check stops at test_report\.py:\d+: RuntimeError: a defect"

@@ -218,9 +218,9 @@ def test_the_operation_that_misleads_reverse_mode_is_named():
 
 def misleading_in(f, x):
     """The operations of f that can mislead autodiff at x."""
-    from reference.oracle import Oracle, exact_arithmetic
-    from reference.problem import flatten
-    from reference.subject import Subject
+    from reference.verifier.oracle import Oracle, exact_arithmetic
+    from reference.verifier.problem import flatten
+    from reference.verifier.subject import Subject
 
     subject = Subject("f", lambda x: (f(x), x), lambda r, dy: (dy,), (x,), ("x",))
     with exact_arithmetic():

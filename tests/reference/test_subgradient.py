@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reference.kinks import subgradient_verdict
+from reference.verifier.kinks import subgradient_verdict
 
 RNG = np.random.default_rng(11)
 MIXED = RNG.standard_normal(50)

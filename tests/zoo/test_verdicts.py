@@ -7,9 +7,9 @@ import zlib
 
 import pytest
 
-from reference.subject import Subject
 from reference.verdict import Verdict
-from reference.verify import check_subject
+from reference.verifier.subject import Subject
+from reference.verifier.verify import check_subject
 from tests.zoo import CASES, defaults
 
 ALL = [(name, d) for name, case in CASES.items() for d in case.dtypes]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from reference.contract import behaviour_findings, structure_findings
-from reference.subject import Subject
+from reference.verifier.subject import Subject
 
 
 def subject(forward, backward, *args, **options) -> Subject:

@@ -8,10 +8,10 @@ from jax import lax
 from reference.diagnosis.backward_program import program_of
 from reference.diagnosis.scene import Stage
 from reference.diagnosis.scope import FORMS, in_scope, scope_of
-from reference.oracle import exact_arithmetic
-from reference.problem import flatten
-from reference.subject import Subject
-from reference.verify import output_of
+from reference.verifier.oracle import exact_arithmetic
+from reference.verifier.problem import flatten
+from reference.verifier.subject import Subject
+from reference.verifier.verify import output_of
 
 X = np.random.default_rng([14, 1]).standard_normal((4, 3))
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from purefw.layers.layer_norm import layer_norm
-from purefw.normalisation import NormParams
+from purefw.shared.normalisation import NormParams
 from tests.reference.mistakes.case import Planted, normal
 
 # The library's layer norm, which names its terms.

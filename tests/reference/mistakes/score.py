@@ -13,12 +13,12 @@ from pathlib import Path
 from reference.diagnosis.cause import Diagnosis
 from reference.diagnosis.diagnose import diagnose
 from reference.diagnosis.scene import Stage
-from reference.oracle import exact_arithmetic
-from reference.problem import ContractError, flatten
 from reference.report import Leaf, Report
-from reference.subject import Subject
 from reference.verdict import Verdict
-from reference.verify import check_subject, differentiable, output_of
+from reference.verifier.oracle import exact_arithmetic
+from reference.verifier.problem import ContractError, flatten
+from reference.verifier.subject import Subject
+from reference.verifier.verify import check_subject, differentiable, output_of
 from tests.reference.mistakes import MISTAKES, RIGHT, Mistake
 from tests.zoo import defaults
 

@@ -15,12 +15,12 @@ from reference.mutate.mutants import mutants, survey
 from reference.mutate.panel import drawn
 from reference.mutate.quick import quickly_killed
 from reference.mutate.schema import Schema, floats, mutated
-from reference.oracle import exact_arithmetic
-from reference.probe import lift
-from reference.problem import flatten
 from reference.registry import RULES
-from reference.subject import loss_subject, rule_subject
-from reference.verify import output_of
+from reference.verifier.oracle import exact_arithmetic
+from reference.verifier.probe import lift
+from reference.verifier.problem import flatten
+from reference.verifier.subject import loss_subject, rule_subject
+from reference.verifier.verify import output_of
 
 
 def no_params(key):

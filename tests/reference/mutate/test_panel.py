@@ -12,9 +12,9 @@ from reference.mutate.panel import OURS, Row, broken, drawn, examine, full
 from reference.mutate.quick import quickly_killed
 from reference.mutate.rivals import RIVALS, Bench, verdicts
 from reference.mutate.schema import mutated
-from reference.oracle import exact_arithmetic
-from reference.subject import rule_subject
-from reference.verify import check_subject
+from reference.verifier.oracle import exact_arithmetic
+from reference.verifier.subject import rule_subject
+from reference.verifier.verify import check_subject
 
 
 @pytest.mark.slow
