@@ -245,7 +245,7 @@ CLASSES = {
               GITHUB + "jax-ml/jax/issues/6223"),
         Class("C16", "second order", ("tanh1", "tanh2"), at(held_constant),
               "the derivative of backward takes its residuals for constants",
-              GITHUB + "chainer/chainer/pull/3213", "second"),
+              GITHUB + "tensorflow/tensorflow/issues/7403", "second"),
         Class("C17", "optimiser", ("optimiser",), coupled,
               "AdamW's decay goes through Adam's moments",
               GITHUB + "FlagOpen/FlagGems/issues/4988", "optimiser"),
