@@ -18,7 +18,12 @@ from reference import assert_correct, autodiff, check_network
 from tests.models.tiny import NETWORKS, problem
 from tests.refute import apart, leaves, ulps_apart
 
-OFTEN = {"gpt", "gpt_recompute", "lenet_32"}  # What others, run by default, hold too.
+OFTEN = {
+    "gpt",
+    "gpt_learned",
+    "gpt_recompute",
+    "lenet_32",
+}  # What others, run by default, hold too.
 EACH = pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in OFTEN)) for n in NETWORKS]
 )

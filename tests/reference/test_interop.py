@@ -103,9 +103,10 @@ def test_the_layer_is_left_as_it_is():
         np.testing.assert_array_equal(getattr(layer, k), v)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "build",
-    [list, pytest.param(lambda v: courses.Net(*v), marks=pytest.mark.slow)],
+    [list, lambda v: courses.Net(*v)],
     ids=["list", "Net"],
 )
 def test_two_activation_objects_are_right_and_one_twice_is_wrong(build):

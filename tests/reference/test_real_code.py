@@ -288,6 +288,7 @@ CUSTOM_VJP = {
     "ott inv_sqrtm_only": Case(
         "ott.math.matrix_square_root:inv_sqrtm_only",
         (spd(), 1e-6, 0, 10, 1000, 1e-6),
+        slow=True,
     ),
     "ott softmin": Case(
         "ott.math.utils:softmin",
@@ -304,6 +305,7 @@ CUSTOM_VJP = {
         ("args[1]", "args[2]", "args[3]"),
         "only the potential gets a cotangent; that of the points and weights is None",
         call=semidiscrete,
+        slow=True,
     ),
 }
 

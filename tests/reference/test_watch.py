@@ -23,6 +23,7 @@ def _fit(network, **settings):
     return said
 
 
+@pytest.mark.slow
 def test_every_third_step_is_judged():
     said = _fit(chain(linear(2, 3), tanh(), linear(3, 2)))
     assert [line.split(",")[0] for line in said] == ["step 0: RIGHT", "step 3: RIGHT"]
