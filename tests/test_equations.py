@@ -15,13 +15,19 @@ import pytest
 
 PUREFW = Path(__file__).parents[1] / "purefw"
 NUMBER = re.compile(r"(?<!\w)\((\d+[a-z]?)\)")
+DERIVATIONS = (
+    "affine",
+    "logistic",
+    "normal",
+    "recurrence",
+    "rotation",
+    "softmax_attention",
+)
 FILES = [
     *sorted((PUREFW / "layers").rglob("*.py")),
     *sorted((PUREFW / "losses").rglob("*.py")),
     *sorted((PUREFW / "compose").rglob("*.py")),
-    *(PUREFW / f"{m}.py" for m in ("affine", "logistic", "normal", "recurrence")),
-    PUREFW / "rotation.py",
-    PUREFW / "softmax_attention.py",
+    *(PUREFW / "shared" / f"{name}.py" for name in DERIVATIONS),
 ]
 
 

@@ -12,9 +12,10 @@ from docs.pages.source import anchor_of, described, exported, modules, own
 from reference.cli import app
 
 EXTRA = (  # Named in the documentation.
-    "reference.locate",
-    "reference.registry.invariants",
+    "reference.locate.locate",
     "reference.locate.trace",
+    "reference.registry.invariants",
+    "reference.teaching.exercise",
 )
 
 

@@ -23,6 +23,7 @@ the choice is as good and saves the start of two programs a step.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Integer
@@ -58,7 +59,7 @@ def forward(
     """
     m = jnp.max(wide(z), axis=-1)
     e = put(jnp.exp(wide(z) - m[:, None]), label, jnp.zeros_like(m))  # (1)
-    own_z = z.at[jnp.arange(len(z)), label].get(mode="promise_in_bounds")
+    own_z = jax.vmap(lambda row, k: row.at[k].get(mode="promise_in_bounds"))(z, label)
     below = wide(own_z) - m
     rest, own = jnp.sum(e, axis=-1), jnp.exp(below)  # (2)
     log_total = jnp.log1p(rest + (own - 1))  # (3)
@@ -84,6 +85,6 @@ def put(
 ) -> Float[Array, "b k"]:
     """v with another number at the label of each row."""
     if v.size >= MANY:
-        return v.at[jnp.arange(len(v)), label].set(own, **AT)
+        return jax.vmap(lambda row, k, new: row.at[k].set(new, **AT))(v, label, own)
     place = lax.broadcasted_iota(label.dtype, v.shape, 1)
     return jnp.where(place == label[:, None], own[:, None], v)

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -75,7 +76,14 @@ def task(options: SimpleNamespace) -> Task:
             batch_size, optimiser and learning_rate.
     """
     choice = one_of("network", options.network, NETWORKS)
-    data = load_for(options)
+    data = load_for(
+        options.network,
+        options.data,
+        seed=options.seed,
+        directory=options.data_dir,
+        file=options.text_file,
+        target=options.target,
+    )
     rule, description = build(options.network, data, options.layers, options.activation)
     if options.network == "autoencoder":
         data = to_itself(data)
@@ -98,10 +106,18 @@ def fill(options: SimpleNamespace, usual: dict[str, Any]) -> None:
             setattr(options, name, value)
 
 
-def load_for(options: SimpleNamespace) -> Dataset:
+def load_for(
+    network: str,
+    data: str | None,
+    *,
+    seed: int,
+    directory: Path | None = None,
+    file: Path | None = None,
+    target: str | None = None,
+) -> Dataset:
     """The data set of a name or a file; where None, the first that the network fits."""
-    network, known = options.network, NETWORKS[options.network].data
-    name = options.data or known[0]
+    known = NETWORKS[network].data
+    name = data or known[0]
     tables = network == "perceptron"
     if name not in known and (name in NAMES or not tables):
         others = ", or a file .csv or .npz" if tables else ""
@@ -109,13 +125,7 @@ def load_for(options: SimpleNamespace) -> Dataset:
             f"train: data must be one of {', '.join(known)}{others} for {network}, "
             f"got {name!r}"
         )
-    return load(
-        name,
-        directory=options.data_dir,
-        file=options.text_file,
-        target=options.target,
-        seed=options.seed,
-    )
+    return load(name, directory=directory, file=file, target=target, seed=seed)
 
 
 def descent(options: SimpleNamespace, task: Task) -> optax.GradientTransformation:

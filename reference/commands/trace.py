@@ -94,7 +94,7 @@ def known(
 ) -> tuple[Rule, Loss, Any, Any, Any]:
     """A network of `purefw train` on rows of its data, away from its initial point."""
     one_of("network", network, NETWORKS)
-    dataset = load_for(network, data, None, None, None, seed)
+    dataset = load_for(network, data, seed=seed)
     rule, _ = build(network, dataset, layers, activation)
     if network == "autoencoder":
         dataset = to_itself(dataset)

@@ -195,9 +195,8 @@ def by_forward_mode(probe, trial: Trial, i: int, hand, truth, noise) -> Excuse |
 
     if not wherever_they_differ(trial, i, hand, truth, noise, acquits):
         return None
-    return (
-        Verdict.RIGHT,
-        f"forward mode agrees with it; reverse mode errs here{reasons}",
+    return Verdict.RIGHT, (
+        f"forward mode agrees with it; reverse mode errs here{suspects(probe, trial)}"
     )
 
 

@@ -138,9 +138,10 @@ def judge_rounding(probe: Probe, given: Point, findings, dtypes, x64: bool) -> N
     """
     for dtype in dtypes or working_dtypes(probe.problem, probe.oracle.leaks):
         name = str(np.dtype(dtype))
-        for leaf, found in zip(findings, straying(probe, given, dtype, x64)):
+        strays_of = straying(probe, given, dtype, x64)
+        for i, (leaf, found) in enumerate(zip(findings, strays_of)):
             leaf.rounding[name] = found.ratio
-            if found.ratio > IMPRECISE_FROM and may_be_imprecise(leaf):
+            if found.ratio > IMPRECISE_FROM and may_be_imprecise(leaf, i):
                 leaf.verdict = Verdict.IMPRECISE
                 leaf.sentence = (
                     f"right in exact arithmetic, but in {name} "
@@ -158,7 +159,7 @@ def says(found: Straying) -> str:
     return f"is {found.gain:.3g} times as far from the truth"
 
 
-def may_be_imprecise(leaf) -> bool:
+def may_be_imprecise(leaf, i: int) -> bool:
     """Whether a leaf that loses digits is IMPRECISE: one that was right before.
 
     And one that was WRONG only for NaN at a point nobody gave: 0/0 is where a formula
