@@ -75,7 +75,7 @@ def test_two_processes_train_the_digits_to_the_parameters_of_one(tmp_path):
     _ended([_start(_options(tmp_path, "one", []), {})])
     said = _pair(_options(tmp_path, "two", []), by_environment=False)
     assert "validation loss" in said[0] and "validation loss" not in said[1]
-    assert _apart(tmp_path / "one.npz", tmp_path / "two.npz") < 64  # measured 2
+    assert _apart(tmp_path / "one.npz", tmp_path / "two.npz") < 16  # Measured: 0.9.
 
 
 @pytest.mark.slow
