@@ -88,7 +88,9 @@ def test_two_processes_train_mnist_to_the_parameters_of_one(mesh, tmp_path):
     writes[1::2] = [str(tmp_path / name) for name in writes[1::2]]
     options = [*_options(tmp_path, "two", data), "--mesh", mesh, *writes]
     _pair(options, by_environment=True)
-    assert _apart(tmp_path / "one.npz", tmp_path / "two.npz") < 1e4
+    assert (
+        _apart(tmp_path / "one.npz", tmp_path / "two.npz") < 512
+    )  # Measured: 36, 36 and 54.
     gone_on = _options(tmp_path, "three", data)
     _ended([_start([*gone_on, *writes[:2], "--resume"], {})])
     assert _apart(tmp_path / "two.npz", tmp_path / "three.npz") == 0
