@@ -8,21 +8,20 @@ The first two measure; the last writes between the lines `<!-- measured -->` and
 `<!-- /measured -->` of the page, from the root of the repository.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from reference.bench import training
 from reference.bench.result import FLOOR, Run, geometric_mean, load, memory_ratio
 from reference.bench.show import NOISY, epoch_cells, ordered, time_ratio
 from reference.bench.why import WHY
+from reference.generated import replaced, table
 
 DOCS = Path("docs")
-OPEN, CLOSE = "<!-- measured -->", "<!-- /measured -->"
 
 
 def page(run: Run, epochs: training.TrainRun) -> str:
     """What stands between the two lines."""
-    return "\n".join(["", "", *rules(run), "", *trained(epochs), "", ""])
+    return "\n".join(["", *rules(run), "", *trained(epochs), ""])
 
 
 def rules(run: Run) -> list[str]:
@@ -43,7 +42,7 @@ def rules(run: Run) -> list[str]:
         f"{FLOOR >> 20} MB). Slower than autodiff by more than 3 %: "
         f"{', '.join(slower) or 'none'}.",
         "",
-        *table(
+        table(
             ("", "shape", "time", "ms", "product", "MB", "auto MB", "round", "why"),
             (cells(run, row) for row in run.rows),
         ),
@@ -91,7 +90,7 @@ def trained(run: training.TrainRun) -> list[str]:
         f"which draws its own. {machine(run)} The ceiling is "
         f"{run.ceilings.gigaflops:.0f} GFLOP/s of a matrix product.",
         "",
-        *table(head, (epoch_cells(run, row) for row in ordered(run))),
+        table(head, (epoch_cells(run, row) for row in ordered(run))),
     ]
 
 
@@ -100,18 +99,10 @@ def machine(run: Run | training.TrainRun) -> str:
     return f"{run.device}, {run.versions}, {run.date}."
 
 
-def table(head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> list[str]:
-    """In Markdown."""
-    rule = ("---",) * len(head)
-    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *lines)]
-
-
 def current(text: str) -> str:
     """The page with the tables of the runs in docs/."""
-    before, rest = text.split(OPEN)
-    after = rest.split(CLOSE)[1]
     runs = load(DOCS / "performance.json"), training.load(DOCS / "training.json")
-    return before + OPEN + page(*runs) + CLOSE + after
+    return replaced(text, "measured", page(*runs), who="page")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ three-layer networks twice.
 
 from collections.abc import Sequence
 
+from reference.generated import table
 from reference.lab.accident import Accident
 from reference.lab.answers import spread
 from reference.lab.sweep import Run
@@ -46,7 +47,6 @@ def comparable(runs: Sequence[Run]) -> bool:
 
 def markdown(title: str, runs: Sequence[Run], mishap: Accident, answers) -> str:
     """Title, table and sentences as Markdown."""
-    lines = [header(runs), ["---"] * len(header(runs)), *rows(runs, mishap)]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    shown = table(header(runs), rows(runs, mishap))
     found = "\n\n".join(f"**{a.question}** {a.sentence}" for a in answers)
-    return f"# The lab\n\n{title} {MADE}\n\n{table}\n\n{found}\n"
+    return f"# The lab\n\n{title} {MADE}\n\n{shown}\n\n{found}\n"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from reference import generated as made
 from reference.mutate.panel import OURS, Row
 from reference.registry import LOSSES, RULES
 
@@ -37,7 +38,6 @@ CLASSES = {
     "formula": "another function or operand",
 }
 COUNTED = ("mutants", "equivalent", "conventions", "full")
-MARKS = "<!-- power -->", "<!-- /power -->"
 
 
 def table(rows: list[Row]) -> Table:
@@ -73,27 +73,27 @@ def cell(killed: int | None, mutants: int) -> str:
 
 def summary(rows: list[Row]) -> str:
     """The table of the README: a line a check."""
-    lines = ["| check | mistakes caught | of |", "| --- | --- | --- |"]
-    for check, name in CHECKS.items():
-        killed, mutants = total(rows, check)
-        if killed is not None:
-            lines.append(f"| {name} | {cell(killed, mutants)} | {mutants} |")
+    totals = {name: total(rows, check) for check, name in CHECKS.items()}
+    lines = [
+        (name, cell(killed, mutants), str(mutants))
+        for name, (killed, mutants) in totals.items()
+        if killed is not None
+    ]
     known = len(RULES) + len(LOSSES)
-    lines += ["", f"Measured on {len(rows)} of the registry's {known} entries."]
-    return "\n".join(lines)
+    return (
+        made.table(("check", "mistakes caught", "of"), lines)
+        + f"\n\nMeasured on {len(rows)} of the registry's {known} entries."
+    )
 
 
 def by_class(rows: list[Row]) -> str:
     """A line a class; shares are of the rules at which a check was asked."""
-    lines = [
-        f"| class | what is wrong | mutants | {' | '.join(CHECKS.values())} |",
-        "| --- | --- | --- |" + " --- |" * len(CHECKS),
-    ]
+    lines = []
     for name, meaning in CLASSES.items():
         cells = [cell(*of_class(rows, name, check)) for check in CHECKS]
         mutants = sum(row.classes.get(name, {}).get("mutants", 0) for row in rows)
-        lines.append(f"| {name} | {meaning} | {mutants} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append((name, meaning, str(mutants), *cells))
+    return made.table(("class", "what is wrong", "mutants", *CHECKS.values()), lines)
 
 
 def of_class(rows: list[Row], name: str, check: str) -> tuple[int | None, int]:
@@ -111,13 +111,13 @@ def of_class(rows: list[Row], name: str, check: str) -> tuple[int | None, int]:
 def by_rule(rows: list[Row]) -> str:
     """A line an entry."""
     header = ["rule", "mutants", "equivalent", "conventions", *CHECKS.values()]
-    lines = [f"| {' | '.join(header)} |", "|" + " --- |" * len(header)]
+    lines = []
     for row in rows:
         killed = [row.killed.get(check) for check in CHECKS]
         cells = ["-" if n is None else str(n) for n in killed]
         counts = map(str, (row.mutants, row.equivalent, row.conventions))
-        lines.append(f"| {' | '.join((row.name, *counts, *cells))} |")
-    return "\n".join(lines)
+        lines.append((row.name, *counts, *cells))
+    return made.table(header, lines)
 
 
 def survivors(rows: list[Row]) -> Iterator[str]:
@@ -165,12 +165,7 @@ def replaced(text: str, generated: str) -> str:
     Raises:
         ValueError: The marks are missing.
     """
-    start, end = MARKS
-    before, found, rest = text.partition(start)
-    _, also, after = rest.partition(end)
-    if not (found and also):
-        raise ValueError(f"results: the page must hold {start} and {end}")
-    return f"{before}{start}\n{generated}\n{end}{after}"
+    return made.replaced(text, "power", generated, who="results")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ table; `python -m tests.reference.mistakes.score` writes it.
 import pytest
 
 from tests.reference.mistakes import MISTAKES, RIGHT
-from tests.reference.mistakes.score import BEGIN, END, PAGE, scored
+from tests.reference.mistakes.score import PAGE, scored
 
 FEW = [
     "layer_norm/no_mean_path",
@@ -28,7 +28,8 @@ QUIET = ["tanh/as_it_is"]
 
 def row_of(name: str) -> str:
     """The line of the page on one mistake."""
-    page = PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
+    page = PAGE.read_text().partition("<!-- score -->")[2]
+    page = page.partition("<!-- /score -->")[0]
     return next(line for line in page.splitlines() if line.startswith(f"| {name} "))
 
 

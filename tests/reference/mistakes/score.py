@@ -13,6 +13,7 @@ from pathlib import Path
 from reference.diagnosis.cause import Diagnosis
 from reference.diagnosis.diagnose import diagnose
 from reference.diagnosis.scene import Stage
+from reference.generated import replaced, table
 from reference.report import Leaf, Report
 from reference.verdict import Verdict
 from reference.verifier.oracle import exact_arithmetic
@@ -23,7 +24,6 @@ from tests.reference.mistakes import MISTAKES, RIGHT, Mistake
 from tests.zoo import defaults
 
 PAGE = Path(__file__).parents[3] / "docs" / "diagnosis.md"
-BEGIN, END = "<!-- score -->", "<!-- end of score -->"
 
 
 @dataclass(frozen=True)
@@ -91,43 +91,46 @@ def judged(subject: Subject) -> Report:
     return Report(subject.name, leaves, given=subject)
 
 
-def row(s: Scored) -> str:
+def row(s: Scored) -> tuple[str, ...]:
     """A line of the table."""
     said = "; ".join(f"`{c.label}`" for c in s.found.causes) or "where, not why"
     mark = "" if s.named else " ✗"
     half = s.mistake.group
     classes = " ".join(s.mistake.classes)
-    return f"| {s.mistake.name}{mark} | {classes} | {half} | {said} |"
+    return f"{s.mistake.name}{mark}", classes, half, said
 
 
-def summary(half: str, found: list[Scored]) -> str:
+def summary(half: str, found: list[Scored]) -> tuple[str, ...]:
     """A line of the summary."""
     named = sum(s.named for s in found)
     causes = [ok for s in found for ok in s.true]
     slowest = max(s.seconds for s in found)
     return (
-        f"| {half} | {len(found)} | {named} ({named / len(found):.0%}) | "
-        f"{sum(causes)} of {len(causes)} ({sum(causes) / max(len(causes), 1):.0%}) | "
-        f"{slowest:.0f} s |"
+        half,
+        str(len(found)),
+        f"{named} ({named / len(found):.0%})",
+        f"{sum(causes)} of {len(causes)} ({sum(causes) / max(len(causes), 1):.0%})",
+        f"{slowest:.0f} s",
     )
 
 
-def table(found: list[Scored], spoken: Counter) -> str:
+def tables(found: list[Scored], spoken: Counter) -> str:
     """Everything between the marks."""
     groups = ("developed on", "planted later, developed on", "reported")
-    lines = [
-        "| half | planted | named | stated causes that are the planted one | slowest |",
-        "| --- | --- | --- | --- | --- |",
-        *(summary(g, [s for s in found if s.mistake.group == g]) for g in groups),
-        "",
+    stated = "stated causes that are the planted one"
+    parts = [
+        table(
+            ("half", "planted", "named", stated, "slowest"),
+            (summary(g, [s for s in found if s.mistake.group == g]) for g in groups),
+        ),
         f"Of {len(RIGHT)} right backward passes beside them: {spoken['causes']} causes "
         "stated.",
-        "",
-        "| mistake | class | half | said |",
-        "| --- | --- | --- | --- |",
-        *map(row, sorted(found, key=lambda s: s.mistake.name)),
+        table(
+            ("mistake", "class", "half", "said"),
+            map(row, sorted(found, key=lambda s: s.mistake.name)),
+        ),
     ]
-    return "\n".join(lines)
+    return "\n\n".join(parts)
 
 
 def main() -> None:
@@ -135,13 +138,14 @@ def main() -> None:
     found = []
     for m in MISTAKES.values():
         found.append(scored(m))
-        print(row(found[-1]), f"{found[-1].seconds:.1f} s", file=sys.stderr, flush=True)
+        print(
+            *row(found[-1]), f"{found[-1].seconds:.1f} s", file=sys.stderr, flush=True
+        )
     spoken = Counter(causes=0)
     for m in RIGHT.values():
         spoken["causes"] += len(scored(m).found.causes)
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table(found, spoken)}\n\n{END}{after}")
+    generated = f"\n{tables(found, spoken)}\n"
+    PAGE.write_text(replaced(PAGE.read_text(), "score", generated, who="score"))
 
 
 if __name__ == "__main__":
