@@ -83,9 +83,9 @@ def command() -> str:
     group = typer.main.get_command(app)
     parts = [
         "# The command `purefw`",
-        "Exit code 0: all is right. 1: a check failed. 2: ",
+        "Exit code 0: all is right. 1: a check failed. 2: what was asked cannot be "
+        "done, said in one sentence.",
     ]
-    parts[1] += "what was asked cannot be done, said in one sentence."
     for name, subcommand in sorted(group.commands.items()):
         parts += [f"## `purefw {name}`", markdown(subcommand.help or "")]
         rows = [option(parameter) for parameter in subcommand.params]

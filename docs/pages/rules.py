@@ -2,12 +2,15 @@
 
 import importlib
 import json
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from docs.pages.docstring import escaped, markdown
 from docs.pages.source import described, modules
+from reference.bench.result import Run, load
+from reference.bench.show import time_ratio
 from reference.known import function_of
 from reference.registry import LOSSES, RULES
 
@@ -84,7 +87,8 @@ NOT_JUDGED = (
 )
 SPEED = (
     "By hand over autodiff of the usual form, forward and backward in one compiled "
-    "function; below 1 the hand is faster. [How it is measured](../performance.md)."
+    "function; below 1 the hand is faster, and where the rounds disagree there is no "
+    "ratio. [How it is measured](../performance.md)."
 )
 SPEED_HEAD = "| case | time by hand / autodiff | ± | ms |\n| --- | --- | --- | --- |"
 
@@ -119,15 +123,22 @@ def mistakes(name: str) -> str:
 
 
 def speed(name: str) -> list[str]:
-    """The rows of an entry in docs/bench.json, a run of `purefw bench --output`."""
+    """The rows of an entry in docs/performance.json."""
     return [
-        f"| {row['name']} | {row['ratio']:.2f} | {row['spread']:.0%} | "
-        f"{row['hand']['milliseconds']:.3g} |"
-        for row in (read("bench.json") or {}).get("rows", [])
-        if row["name"] == name
+        f"| {row.name} | {time_ratio(row)} | {row.spread:.0%} | "
+        f"{row.hand.milliseconds:.3g} |"
+        for row in benchmark().rows
+        if row.name == name
     ]
 
 
+@cache
+def benchmark() -> Run:
+    """The run that docs/performance.md shows."""
+    return load(DOCS / "performance.json")
+
+
+@cache
 def read(name: str) -> Any:
     """A file of figures; None where it was never made."""
     path = DOCS / name
