@@ -333,7 +333,7 @@ def _mass(logits, target, own, options) -> tuple[Array, Array]:
     if part:
         mass = (1 - part) * mass + part / logits.shape[-1] * (1 if w is None else w)
     if own is None:
-        return mass, (mass @ jnp.ones((logits.shape[-1], 1), dtype))
+        return mass, mass @ jnp.ones((logits.shape[-1], 1), dtype)
     classes = options.class_weights or (1.0,)
     return mass, (1 - part) * own + part * sum(classes) / len(classes)
 

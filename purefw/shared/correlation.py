@@ -44,6 +44,7 @@ what `batch_group_count` of lax means.
 """
 
 import string
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -97,13 +98,7 @@ def correlate_dx(
     axes = string.ascii_lowercase[: len(windows.size)]
     padding = [
         (reach - 1 - low, n - 1 - s * (m - 1) + low)  # (5), (6)
-        for n, (low, _), s, m, reach in zip(
-            lengths,
-            windows.pads(lengths),
-            windows.stride,
-            dy.shape[1:-1],
-            windows.span,
-        )
+        for n, low, s, m, reach in _axes(lengths, dy.shape[1:-1], windows)
     ]
     return lax.conv_general_dilated(  # (2)
         dy,
@@ -125,13 +120,7 @@ def correlate_dweight(
     lengths = x.shape[1:-1]
     padding = [
         (low, s * (m - 1) + reach - n - low)  # (7)
-        for n, (low, _), s, m, reach in zip(
-            lengths,
-            windows.pads(lengths),
-            windows.stride,
-            dy.shape[1:-1],
-            windows.span,
-        )
+        for n, low, s, m, reach in _axes(lengths, dy.shape[1:-1], windows)
     ]
     return lax.conv_general_dilated(  # (3)
         x,
@@ -157,3 +146,11 @@ def exchange(weight: Float[Array, "*w i o"], groups: int) -> Float[Array, "*w p 
     grouped = weight.reshape(*window, n_in, groups, n_out // groups)
     exchanged = jnp.swapaxes(grouped, -3, -1)
     return exchanged.reshape(*window, n_out // groups, groups * n_in)
+
+
+def _axes(
+    lengths: tuple[int, ...], windows_along: tuple[int, ...], windows: Windows
+) -> Iterator[tuple[int, int, int, int, int]]:
+    """n, low, s, m and reach of (5) to (7), axis by axis."""
+    lows = (low for low, _ in windows.pads(lengths))
+    return zip(lengths, lows, windows.stride, windows_along, windows.span)

@@ -53,9 +53,9 @@ def play(found: Hunt) -> None:
         if said == "give up":
             print(found.reveal)
             return
-        word, *rest = said.split()
-        if word == "guess" and len(rest) == 2:
-            is_right, answer = found.guess(*rest)
+        word, *guessed = said.split() or [""]
+        if word == "guess" and len(guessed) == 2:
+            is_right, answer = found.guess(*guessed)
             print(answer)
             if is_right:
                 print(f"  {asked} questions; it trained to {found.plausible}")

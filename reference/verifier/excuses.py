@@ -191,9 +191,9 @@ def by_forward_mode(probe, trial: Trial, i: int, hand, truth, noise) -> Excuse |
         forward = forward_entry(probe, trial, i, index)
         h, v = hand[i][index], truth[i][index]
         tolerance = LIMIT * 2**-50 * max(abs(h), rms(hand[i]))
-        if forward is None:
-            return False
-        return bool(abs(forward - h) <= tolerance < abs(forward - v))
+        return forward is not None and bool(
+            abs(forward - h) <= tolerance < abs(forward - v)
+        )
 
     if not wherever_they_differ(trial, i, hand, truth, noise, acquits):
         return None

@@ -83,10 +83,10 @@ def judge_math(probe: Probe, given: Point, linear: bool) -> tuple[list[Findings]
 
 
 def judge_shapes(probe: Probe, findings: list[Findings], notes: list) -> None:
-    """MATH once more with some axes cut (reference.verifier.shapes), for the leaves
-    still right.
+    """MATH once more with some axes cut, for the leaves still right.
 
-    The leaves are the same at every shape, so a finding carries over by its place.
+    The cuts are those of reference.verifier.shapes. The leaves are the same at every
+    shape, so a finding carries over by its place.
     """
     for cut in cuts(probe.problem):
         if probe.oracle.overwrites and repeats_an_index(cut.problem):
