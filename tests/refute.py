@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from purefw.rule import Loss, Rule
+from reference import chance
 
 # In units of the leaf's largest entry; rules that are right differ by 1e-13 at most.
 FAR = 1e-6
@@ -125,5 +126,5 @@ def normal_like(tree, key, scale=1.0):
     keys = jax.random.split(key, max(len(values), 1))
     return jax.tree.unflatten(
         treedef,
-        [scale * jax.random.normal(k, v.shape, v.dtype) for k, v in zip(keys, values)],
+        [scale * chance.normal(k, v.shape, v.dtype) for k, v in zip(keys, values)],
     )

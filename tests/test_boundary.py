@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import pytest
 
 from purefw.rule import Loss, Rule
+from reference import chance
 from reference.registry import LOSSES, RULES
 from reference.verifier.programs import equations
 
@@ -210,7 +211,7 @@ def test_trace_witness_catches(name, where, keys):
         backward=lambda residuals, dy: ((), inside["backward"](dy)),
         inference=lambda params, x: inside["inference"](x),
     )
-    assert in_rule(rule, (), jax.random.normal(next(keys), (3,)), next(keys))
+    assert in_rule(rule, (), chance.normal(next(keys), (3,)), next(keys))
 
 
 def test_trace_witness_catches_a_loss():

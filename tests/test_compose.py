@@ -12,7 +12,7 @@ from purefw.layers.linear import linear
 from purefw.layers.relu import relu
 from purefw.layers.tanh import tanh
 from purefw.losses.squared_error import squared_error
-from reference import Verdict, assert_correct, check_rule
+from reference import Verdict, assert_correct, chance, check_rule
 from reference.registry.entry import normal_like
 
 
@@ -37,15 +37,15 @@ def _remembering(rule):
 
 def test_one_relu_object_in_two_places_has_the_right_gradient(keys):
     """Each call's residuals are a value of its own, so no call overwrites another's."""
-    x = jax.random.normal(next(keys), (11, 7))
+    x = chance.normal(next(keys), (11, 7))
     assert_correct(check_rule(_accident(relu()), x))
 
 
 def test_the_lab_activation_that_keeps_its_input_in_itself_is_found_out(keys):
     """The second call overwrites what the first one's backward needs: class C9."""
-    x = jax.random.normal(next(keys), (11, 7))
+    x = chance.normal(next(keys), (11, 7))
     params = normal_like(_accident(relu()).init(next(keys)), next(keys))
-    dy = jax.random.normal(next(keys), (11, 3))
+    dy = chance.normal(next(keys), (11, 3))
     results = []
     for activation in (relu(), _remembering(relu())):
         network = _accident(activation)
@@ -59,7 +59,7 @@ def test_the_lab_activation_that_keeps_its_input_in_itself_is_found_out(keys):
 
 def test_a_chain_of_chains_is_right(keys):
     rule = chain(chain(linear(7, 5), tanh()), chain(linear(5, 3)))
-    assert_correct(check_rule(rule, jax.random.normal(next(keys), (11, 7))))
+    assert_correct(check_rule(rule, chance.normal(next(keys), (11, 7))))
 
 
 def test_a_chain_in_the_wrong_order_is_rejected(keys):
@@ -70,7 +70,7 @@ def test_a_chain_in_the_wrong_order_is_rejected(keys):
         return reversed_params[::-1], dx
 
     report = check_rule(
-        replace(honest, backward=forwards), jax.random.normal(next(keys), (5, 3))
+        replace(honest, backward=forwards), chance.normal(next(keys), (5, 3))
     )
     assert report.verdict in (Verdict.WRONG, Verdict.CONTRACT)
 

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from reference import chance
 from reference.baselines import FORMS, LOSS_FORMS
 from reference.registry import LOSSES, RULES
 from tests.sampled import one_in
@@ -63,7 +64,7 @@ def random_like(key, tree):
     """Normal numbers of the tree's shapes, each leaf from a key of its own."""
     leaves, structure = jax.tree.flatten(tree)
     keys = jax.random.split(key, len(leaves))
-    normal = [jax.random.normal(k, v.shape) for k, v in zip(keys, leaves)]
+    normal = [chance.normal(k, v.shape) for k, v in zip(keys, leaves)]
     return jax.tree.unflatten(structure, normal)
 
 

@@ -1,6 +1,5 @@
 """Every batch norm of a network has its running statistics moved, and nothing else."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from purefw.compose import chain, parallel, recompute, residual
 from purefw.layers.batch_norm import batch_norm, update_running
 from purefw.layers.tanh import tanh
 from purefw.running import has_running, move_running
+from reference import chance
 from tests.refute import random_params
 
 NETWORK = chain(
@@ -19,7 +19,7 @@ NETWORK = chain(
 def moved(keys, momentum=0.75):
     """A network's params, their residuals at a batch, and the params moved."""
     params = random_params(NETWORK, next(keys))
-    _, residuals = NETWORK.forward(params, jax.random.normal(next(keys), (5, 3)))
+    _, residuals = NETWORK.forward(params, chance.normal(next(keys), (5, 3)))
     return params, residuals, move_running(params, residuals, momentum)
 
 

@@ -1,8 +1,12 @@
 """`purefw verify`: a verdict on every rule and loss, then two trainings compared."""
 
+import os
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import islice
+from multiprocessing import get_context
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -30,6 +34,8 @@ EPOCHS = 10
 GRADIENT_LIMIT = 64 * float(jnp.finfo("float64").eps)
 ACCURACY_LIMIT = 0.01
 PARAMETER_LIMIT = 1e-4
+PROCESSES = 4  # At most; each holds some 2 GB of compiled programs.
+ENTRIES = 8  # From so many for each, a process is worth its start.
 
 
 class Comparison(NamedTuple):
@@ -85,10 +91,10 @@ def print_verdicts(console: Console, every_input: bool) -> list[str]:
     table = Table("rule", "leaf", "error", "verdict")
     wrong = []
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        entries = bar.track([*RULES, *LOSSES], description="Judging")
-        for name in entries:
-            found = reports(name)
-            for leaf in worst(list(found if every_input else islice(found, 1))):
+        names = [*RULES, *LOSSES]
+        found = zip(names, verdicts(names, every_input))
+        for name, leaves in bar.track(found, len(names), description="Judging"):
+            for leaf in leaves:
                 table.add_row(name, leaf.name, f"{leaf.error:.3g}", leaf.verdict)
                 if leaf.verdict not in (Verdict.RIGHT, Verdict.KINK):
                     wrong.append(f"{name} {leaf.name}")
@@ -96,6 +102,22 @@ def print_verdicts(console: Console, every_input: bool) -> list[str]:
     where = "all inputs" if every_input else "the typical input"
     console.print(f"error: the largest over {where}, in units of the noise of float64")
     return wrong
+
+
+def verdicts(names: list[str], every_input: bool) -> Iterator[list[Leaf]]:
+    """The leaves of each entry, in order; on a CPU by several processes."""
+    judge = partial(verdict, every_input=every_input)
+    count = min(PROCESSES, os.cpu_count() or 1, len(names) // ENTRIES)
+    if count < 2 or jax.default_backend() != "cpu":
+        yield from map(judge, names)
+        return
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(judge, names)
+
+
+def verdict(name: str, *, every_input: bool) -> list[Leaf]:
+    """The worst of each leaf of an entry at its typical input, or at all."""
+    return worst(list(islice(reports(name), None if every_input else 1)))
 
 
 def reports(name: str) -> Iterator[Report]:

@@ -1,7 +1,5 @@
 """Entries of the combinators, on small networks."""
 
-import jax
-
 from purefw.compose import (
     chain,
     over_axis,
@@ -20,6 +18,7 @@ from purefw.layers.multi_head_attention import multi_head_attention
 from purefw.layers.queries_keys_values import queries_keys_values
 from purefw.layers.tanh import tanh
 from purefw.layers.unembedding import unembedding
+from reference import chance
 from reference.registry.entry import RuleEntry, normal
 
 
@@ -63,8 +62,8 @@ COMPOSITIONS = {
     "tied": RuleEntry(
         tied(embedding(11, 6), block(6, 2), unembedding(11, 6)),
         {
-            "typical": lambda key: jax.random.randint(key, (2, 5), 0, 11),
-            "repeated": lambda key: jax.random.randint(key, (3, 7), 0, 2),
+            "typical": lambda key: chance.randint(key, (2, 5), 0, 11),
+            "repeated": lambda key: chance.randint(key, (3, 7), 0, 2),
         },
     ),
     "over_axis": RuleEntry(

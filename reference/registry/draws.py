@@ -6,11 +6,12 @@ import jax.numpy as jnp
 from purefw.losses.ctc import CTCTarget
 from purefw.losses.gaussian_negative_log_likelihood import Gaussian
 from purefw.losses.linear_cross_entropy import LinearScores
+from reference import chance
 
 
 def pair(*shape: int, scale: float = 1.0):
     """A draw of a prediction and a target of one shape, independent."""
-    return lambda key: tuple(scale * jax.random.normal(key, (2, *shape)))
+    return lambda key: tuple(scale * chance.normal(key, (2, *shape)))
 
 
 def given(prediction, target):
@@ -26,10 +27,10 @@ def labelled(*shape: int, ignored: int | None = None, scale: float = 1.0):
 
     def draw(key):
         a, b = jax.random.split(key)
-        labels = jax.random.randint(b, shape[:-1], 0, shape[-1])
+        labels = chance.randint(b, shape[:-1], 0, shape[-1])
         if ignored is not None:
             labels = labels.reshape(-1).at[::2].set(ignored).reshape(shape[:-1])
-        return scale * jax.random.normal(a, shape), labels
+        return scale * chance.normal(a, shape), labels
 
     return draw
 
@@ -40,11 +41,11 @@ def layered(*rows: int, width: int, classes: int, scale: float = 1.0):
     def draw(key):
         x, weight, bias, label = jax.random.split(key, 4)
         scores = LinearScores(
-            scale * jax.random.normal(x, (*rows, width)),
-            jax.random.normal(weight, (width, classes)),
-            jax.random.normal(bias, (classes,)),
+            scale * chance.normal(x, (*rows, width)),
+            chance.normal(weight, (width, classes)),
+            chance.normal(bias, (classes,)),
         )
-        return scores, jax.random.randint(label, rows, 0, classes)
+        return scores, chance.randint(label, rows, 0, classes)
 
     return draw
 
@@ -64,8 +65,8 @@ def binary(*shape: int, scale: float = 1.0):
 
     def draw(key):
         a, b = jax.random.split(key)
-        label = jax.random.bernoulli(b, 0.4, shape)
-        return scale * jax.random.normal(a, shape), label.astype(float)
+        label = chance.bernoulli(b, 0.4, shape)
+        return scale * chance.normal(a, shape), label.astype(float)
 
     return draw
 
@@ -85,8 +86,8 @@ def soft(*shape: int, scale: float = 1.0, zeros: bool = False, log: bool = False
 
     def draw(key):
         a, b = jax.random.split(key)
-        z = scale * jax.random.normal(a, shape)
-        target = jax.random.dirichlet(b, jnp.ones(shape[-1]), shape[:-1])
+        z = scale * chance.normal(a, shape)
+        target = chance.dirichlet(b, jnp.ones(shape[-1]), shape[:-1])
         if zeros:
             target = target.at[..., 0].set(0)
             target = target / target.sum(axis=-1, keepdims=True)
@@ -98,21 +99,21 @@ def soft(*shape: int, scale: float = 1.0, zeros: bool = False, log: bool = False
 def simplex(*shape: int):
     """Two distributions in each row."""
     return lambda key: tuple(
-        jax.random.dirichlet(key, jnp.ones(shape[-1]), (2, *shape[:-1]))
+        chance.dirichlet(key, jnp.ones(shape[-1]), (2, *shape[:-1]))
     )
 
 
 def several(container, *shape: int, scale: float = 1.0):
     """A prediction of several arrays of one shape, and no target."""
     n = len(container._fields)
-    return lambda key: (container(*scale * jax.random.normal(key, (n, *shape))), ())
+    return lambda key: (container(*scale * chance.normal(key, (n, *shape))), ())
 
 
 def gaussian(*shape: int):
     """Mean, variance around 1 and target."""
 
     def draw(key):
-        mean, spread, target = jax.random.normal(key, (3, *shape))
+        mean, spread, target = chance.normal(key, (3, *shape))
         return Gaussian(mean, jnp.exp(spread)), target
 
     return draw
@@ -123,7 +124,7 @@ def spelled(labels, frames, lengths, t: int, k: int, scale: float = 1.0):
     target = tuple(map(tuple, labels)), tuple(frames), tuple(lengths)
 
     def draw(key):
-        logits = scale * jax.random.normal(key, (len(labels), t, k))
+        logits = scale * chance.normal(key, (len(labels), t, k))
         return logits, CTCTarget(*map(jnp.array, target))
 
     return draw
@@ -134,8 +135,8 @@ def two_classes(*shape: int, soft: bool = False):
 
     def draw(key):
         prediction_key, target_key = jax.random.split(key)
-        prediction = jax.random.uniform(prediction_key, shape, minval=0.01, maxval=0.99)
-        target = jax.random.uniform(target_key, shape)
+        prediction = chance.uniform(prediction_key, shape, minval=0.01, maxval=0.99)
+        target = chance.uniform(target_key, shape)
         return prediction, target if soft else jnp.round(target)
 
     return draw

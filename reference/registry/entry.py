@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from purefw.rule import Loss, Rule
+from reference import chance
 from reference.registry.invariants import Invariant
 
 Draw = Callable[[Key[Array, ""]], Any]
@@ -50,7 +51,7 @@ class LossEntry:
 
 def normal(*shape: int, scale: float = 1.0, shift: float = 0.0) -> Draw:
     """A draw of `shift + scale * N(0, 1)` in JAX's default float dtype."""
-    return lambda key: shift + scale * jax.random.normal(key, shape)
+    return lambda key: shift + scale * chance.normal(key, shape)
 
 
 def normal_like(tree: Any, key: Key[Array, ""]) -> Any:
@@ -60,7 +61,7 @@ def normal_like(tree: Any, key: Key[Array, ""]) -> Any:
     return jax.tree.unflatten(
         treedef,
         [
-            jax.random.normal(k, v.shape, v.dtype)
+            chance.normal(k, v.shape, v.dtype)
             if jnp.issubdtype(v.dtype, jnp.floating)
             else v
             for k, v in zip(keys, leaves)

@@ -1,6 +1,5 @@
 """Entries of the losses."""
 
-import jax
 import jax.numpy as jnp
 
 from purefw.losses.absolute_error import absolute_error
@@ -21,6 +20,7 @@ from purefw.losses.quantile import quantile
 from purefw.losses.squared_error import squared_error
 from purefw.losses.total_variation import total_variation
 from purefw.losses.triplet import Triplet, triplet
+from reference import chance
 from reference.registry.draws import (
     gaussian,
     given,
@@ -105,7 +105,7 @@ VALUES = {
         poisson(),
         {
             "typical": lambda key: (
-                jax.random.normal(key, (5, 3)),
+                chance.normal(key, (5, 3)),
                 jnp.arange(15.0).reshape(5, 3),
             ),
             "one": given([0.3], [2.0]),
@@ -175,15 +175,15 @@ DISTRIBUTIONS = {
     "dice": LossEntry(
         dice(smooth=0.5),
         {
-            "typical": lambda key: tuple(jax.random.uniform(key, (2, 5, 3, 2))),
-            "one_row": lambda key: tuple(jax.random.uniform(key, (2, 1, 7))),
-            "vector": lambda key: tuple(jax.random.uniform(key, (2, 3))),
+            "typical": lambda key: tuple(chance.uniform(key, (2, 5, 3, 2))),
+            "one_row": lambda key: tuple(chance.uniform(key, (2, 1, 7))),
+            "vector": lambda key: tuple(chance.uniform(key, (2, 3))),
             "empty_mask": given([[0.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]),
         },
         invariants=(blind_to_the_order_of_entries,),
     ),
     "dice_sum": LossEntry(
-        dice("sum"), {"typical": lambda key: tuple(jax.random.uniform(key, (2, 5, 3)))}
+        dice("sum"), {"typical": lambda key: tuple(chance.uniform(key, (2, 5, 3)))}
     ),
 }
 
@@ -228,7 +228,7 @@ VECTORS = {
             "typical": several(Pairs, 5, 3),
             "equal_keys": lambda key: (
                 Pairs(
-                    jax.random.normal(key, (3, 2)),
+                    chance.normal(key, (3, 2)),
                     jnp.array([[1.0, 2.0], [1.0, 2.0], [0.0, 3.0]]),
                 ),
                 (),

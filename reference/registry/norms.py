@@ -1,6 +1,5 @@
 """Entries of the norms: layer, RMS, batch, group, instance, weight."""
 
-import jax
 import jax.numpy as jnp
 
 from purefw.layers.batch_norm import BatchNormParams, batch_norm
@@ -9,6 +8,7 @@ from purefw.layers.instance_norm import instance_norm
 from purefw.layers.layer_norm import layer_norm
 from purefw.layers.rms_norm import rms_norm
 from purefw.layers.weight_norm import weight_norm
+from reference import chance
 from reference.registry.entry import Draw, RuleEntry, normal
 from reference.registry.invariants import (
     blind_to_a_shift_of_rows,
@@ -23,7 +23,7 @@ def half_constant(*shape: int, axes: tuple[int, ...]) -> Draw:
     """Normal, but for the first index of the first kept axis: constant over `axes`."""
 
     def draw(key):
-        x = jax.random.normal(key, shape)
+        x = chance.normal(key, shape)
         kept = next(i for i in range(len(shape)) if i not in axes)
         flat = jnp.broadcast_to(jnp.max(x, axis=axes, keepdims=True), shape)
         index = jnp.arange(shape[kept]).reshape(
@@ -50,7 +50,7 @@ def running_params(features: int) -> Draw:
     """Batch norm's parameters: the running variance is positive."""
 
     def draw(key):
-        scale, bias, mean, var = jax.random.normal(key, (4, features))
+        scale, bias, mean, var = chance.normal(key, (4, features))
         return BatchNormParams(scale, bias, mean, jnp.exp(var))
 
     return draw

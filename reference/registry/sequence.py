@@ -19,6 +19,7 @@ from purefw.layers.rotary_embedding import rotary_embedding
 from purefw.layers.unembedding import unembedding
 from purefw.shared.recurrence import RecurrentInput
 from purefw.shared.softmax_attention import AttentionInput, padding_mask
+from reference import chance
 from reference.registry.entry import Draw, RuleEntry, normal, normal_like
 from reference.registry.invariants import (
     bias_of_the_keys_has_no_gradient,
@@ -33,7 +34,7 @@ from reference.registry.invariants import (
 
 def ids(*shape: int, n: int) -> Draw:
     """A draw of integers below n."""
-    return lambda key: jax.random.randint(key, shape, 0, n)
+    return lambda key: chance.randint(key, shape, 0, n)
 
 
 def recurrent(
@@ -50,7 +51,7 @@ def recurrent(
         x_key, state_key = jax.random.split(key)
         zeros = jax.tree.map(lambda n: jnp.zeros((batch, n)), state)
         return RecurrentInput(
-            scale * jax.random.normal(x_key, (batch, steps, width)),
+            scale * chance.normal(x_key, (batch, steps, width)),
             normal_like(zeros, state_key),
             None if lengths is None else jnp.array(lengths),
         )
@@ -82,9 +83,9 @@ def attended(
     def draw(key):
         q, k, v, m = jax.random.split(key, 4)
         return AttentionInput(
-            scale * jax.random.normal(q, queries),
-            scale * jax.random.normal(k, keys),
-            jax.random.normal(v, values),
+            scale * chance.normal(q, queries),
+            scale * chance.normal(k, keys),
+            chance.normal(v, values),
             None if mask is None else mask(m),
         )
 
@@ -93,7 +94,7 @@ def attended(
 
 def random_mask(*shape: int) -> Callable[[Any], Any]:
     """A mask that allows about two pairs in three, and no pair of query 0."""
-    return lambda key: jax.random.bernoulli(key, 0.7, shape).at[..., :1, :].set(False)
+    return lambda key: chance.bernoulli(key, 0.7, shape).at[..., :1, :].set(False)
 
 
 HEADS = ((2, 5, 3, 7), (2, 11, 3, 7), (2, 11, 3, 13))
@@ -159,9 +160,9 @@ SEQUENCE = {
             "one_query": attended((1, 1, 1, 2), (1, 3, 1, 2), (1, 3, 1, 2)),
             "large_logits": attended(*HEADS, scale=10.0),
             "equal_keys": lambda key: AttentionInput(
-                jax.random.normal(key, HEADS[0]),
+                chance.normal(key, HEADS[0]),
                 jnp.ones(HEADS[1]),
-                jax.random.normal(jax.random.fold_in(key, 1), HEADS[2]),
+                chance.normal(jax.random.fold_in(key, 1), HEADS[2]),
                 None,
             ),
         },

@@ -15,6 +15,7 @@ from purefw.layers.reshape import reshape
 from purefw.layers.transposed_convolution import transposed_convolution
 from purefw.layers.upsample_bilinear import upsample_bilinear
 from purefw.layers.upsample_nearest import upsample_nearest
+from reference import chance
 from reference.registry.entry import Draw, RuleEntry, normal
 from reference.registry.invariants import (
     blind_to_the_order_of_places,
@@ -31,8 +32,8 @@ def pair(*leading: int, n_left: int, n_right: int) -> Draw:
     def draw(key):
         left, right = jax.random.split(key)
         return (
-            jax.random.normal(left, (*leading, n_left)),
-            jax.random.normal(right, (*leading, n_right)),
+            chance.normal(left, (*leading, n_left)),
+            chance.normal(right, (*leading, n_right)),
         )
 
     return draw
@@ -40,7 +41,7 @@ def pair(*leading: int, n_left: int, n_right: int) -> Draw:
 
 def ties(*shape: int) -> Draw:
     """A draw of small integers, so that most windows hold their maximum twice."""
-    return lambda key: jax.random.randint(key, shape, -1, 2).astype(float)
+    return lambda key: chance.randint(key, shape, -1, 2).astype(float)
 
 
 CONVOLUTIONS = {

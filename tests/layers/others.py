@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from reference import chance
+
 
 def torch():
     """The module; the test is skipped where it is not installed."""
@@ -54,16 +56,16 @@ def cotangents_agree(rule, params, x, keys, form=None):
     """backward against jax.vjp of the forward, or of another form of it."""
     form = form or (lambda params, x: rule.forward(params, x)[0])
     y, pullback = jax.vjp(form, params, x)
-    dy = jax.random.normal(next(keys), y.shape)
+    dy = chance.normal(next(keys), y.shape)
     hand = rule.backward(rule.forward(params, x)[1], dy)
     jax.tree.map(same, hand, pullback(dy))
 
 
 def drawn(rule, keys, *shape):
     """Random parameters, x and dy for a rule."""
-    x = jax.random.normal(next(keys), shape)
+    x = chance.normal(next(keys), shape)
     params = jax.tree.map(
-        lambda v: jax.random.normal(next(keys), v.shape), rule.init(next(keys))
+        lambda v: chance.normal(next(keys), v.shape), rule.init(next(keys))
     )
     y = jax.eval_shape(rule.apply, params, x)
-    return params, x, jax.random.normal(next(keys), y.shape, jnp.float64)
+    return params, x, chance.normal(next(keys), y.shape, jnp.float64)

@@ -20,6 +20,7 @@ from purefw.layers.prelu import PReLUParams, prelu
 from purefw.layers.sparsemax import sparsemax
 from purefw.layers.swiglu import swiglu
 from purefw.shared.last_axis import check_last_axis, split_halves
+from reference import chance
 from reference.baselines.activations import ACTIVATION_FORMS
 from reference.registry.activations import ACTIVATIONS
 from tests.refute import refuted
@@ -93,7 +94,7 @@ SMOOTH |= {"mish": {0.0: 0.6}, "softplus": {0.0: 0.5}, "log_sigmoid": {0.0: 0.5}
 def test_slope_where_branches_meet_is_the_stated_one(name, keys):
     rule, stated = ACTIVATIONS[name].rule, (KINKS | SMOOTH)[name]
     x, slope = jnp.array(list(stated)), jnp.array(list(stated.values()))
-    dy, params = jax.random.normal(next(keys), x.shape), rule.init(next(keys))
+    dy, params = chance.normal(next(keys), x.shape), rule.init(next(keys))
     dx = rule.backward(rule.forward(params, x)[1], dy)[1]
     auto = jax.vjp(lambda x: ACTIVATION_FORMS[name](params, x), x)[1](dy)[0]
     np.testing.assert_allclose(dx, slope * dy, rtol=1e-15)  # worst: one rounding

@@ -8,6 +8,7 @@ import pytest
 from purefw.layers.attention import attention
 from purefw.shared import softmax_attention
 from purefw.shared.softmax_attention import AttentionInput, padding_mask
+from reference import chance
 from tests.refute import compiled, pull, refuted
 
 PLAIN, CAUSAL = compiled(attention()), compiled(attention(causal=True))
@@ -17,16 +18,16 @@ SLOW = pytest.mark.slow
 def drawn(keys, heads=3, key_heads=3, mask=None, steps=(5, 7)):
     t, s = steps
     return AttentionInput(
-        jax.random.normal(next(keys), (2, t, heads, 4)),
-        jax.random.normal(next(keys), (2, s, key_heads, 4)),
-        jax.random.normal(next(keys), (2, s, key_heads, 4)),
+        chance.normal(next(keys), (2, t, heads, 4)),
+        chance.normal(next(keys), (2, s, key_heads, 4)),
+        chance.normal(next(keys), (2, s, key_heads, 4)),
         mask,
     )
 
 
 def half_hidden(keys, shape=(2, 3, 5, 7)):
     """A random mask in which query 2 may read nothing and the others key 0 at least."""
-    mask = jax.random.bernoulli(next(keys), 0.5, shape).at[..., 0].set(True)
+    mask = chance.bernoulli(next(keys), 0.5, shape).at[..., 0].set(True)
     return mask.at[:, :, 2].set(False)
 
 
@@ -56,7 +57,7 @@ def test_forward_and_gradients_agree_with_torch(heads, causal, keys):
         *inputs, attn_mask=torch.tensor(np.array(seen)), enable_gqa=True
     ).transpose(1, 2)
     y, residuals = rule.forward((), x)
-    dy = jax.random.normal(next(keys), y.shape)
+    dy = chance.normal(next(keys), y.shape)
     out.backward(torch.tensor(np.array(dy)))
     # Sums of 7 products in float64; measured 9e-16.
     np.testing.assert_allclose(y, out.detach().numpy(), atol=1e-14)
@@ -70,7 +71,7 @@ def test_forward_and_gradients_agree_with_torch(heads, causal, keys):
 def test_a_query_that_may_read_nothing_gives_zeros_and_takes_no_gradient(keys):
     x = drawn(keys, mask=half_hidden(keys))
     y = PLAIN.apply((), x)
-    dy = jnp.zeros_like(y).at[:, 2].set(jax.random.normal(next(keys), y[:, 2].shape))
+    dy = jnp.zeros_like(y).at[:, 2].set(chance.normal(next(keys), y[:, 2].shape))
     _, dx = PLAIN.backward(PLAIN.forward((), x)[1], dy)
     assert jnp.all(y[:, 2] == 0) and jnp.all(y[:, 0] != 0)
     assert all(jnp.all(v == 0) for v in dx[:3])
@@ -79,7 +80,7 @@ def test_a_query_that_may_read_nothing_gives_zeros_and_takes_no_gradient(keys):
 def test_hidden_keys_have_no_influence_and_no_gradient(keys):
     mask = padding_mask(jnp.array([7, 3]), 7)
     x = drawn(keys, mask=mask)
-    y, dy = PLAIN.apply((), x), jax.random.normal(next(keys), (2, 5, 3, 4))
+    y, dy = PLAIN.apply((), x), chance.normal(next(keys), (2, 5, 3, 4))
     other = x._replace(keys=x.keys.at[1, 3:].set(9), values=x.values.at[1, 3:].set(9))
     assert jnp.all(PLAIN.apply((), other) == y)
     _, dx = pull(PLAIN, (), x, dy)
@@ -95,11 +96,11 @@ def test_causal_output_does_not_depend_on_the_future(keys):
 
 def test_a_shift_of_all_keys_changes_nothing(keys):
     x = drawn(keys, mask=half_hidden(keys))
-    shift = jax.random.normal(next(keys), (2, 1, 3, 4))
+    shift = chance.normal(next(keys), (2, 1, 3, 4))
     moved = x._replace(keys=x.keys + jnp.broadcast_to(shift, x.keys.shape))
     # Logits of size 10 before the maximum is taken off: measured 2e-15.
     np.testing.assert_allclose(PLAIN.apply((), moved), PLAIN.apply((), x), atol=1e-13)
-    _, dx = pull(PLAIN, (), x, jax.random.normal(next(keys), (2, 5, 3, 4)))
+    _, dx = pull(PLAIN, (), x, chance.normal(next(keys), (2, 5, 3, 4)))
     assert jnp.abs(dx.keys.sum(axis=1)).max() < 1e-14 < jnp.abs(dx.keys).max()
 
 
@@ -159,7 +160,7 @@ def test_weights_sum_to_one_or_zero_and_y_is_linear_in_the_values(keys):
     totals = weights_of(PLAIN, x).sum(-1)
     expected = jnp.ones_like(totals).at[:, 2].set(0)
     np.testing.assert_allclose(totals, expected, rtol=1e-15)
-    other = jax.random.normal(next(keys), x.values.shape)
+    other = chance.normal(next(keys), x.values.shape)
     both = PLAIN.apply((), x._replace(values=3 * x.values + other))
     # Sums of 7 products: measured 1e-15.
     expected = 3 * y + PLAIN.apply((), x._replace(values=other))
@@ -179,7 +180,7 @@ def test_blocks_of_queries_and_all_heads_at_once_change_nothing(
     keys, steps, in_turn, monkeypatch
 ):
     x = drawn(keys, 6, 3, steps=steps)
-    mask = jax.random.bernoulli(next(keys), 0.7, (2, 1, *steps))
+    mask = chance.bernoulli(next(keys), 0.7, (2, 1, *steps))
     causal, plain = attention(causal=True), attention()
     for rule, m in ((causal, None), (causal, mask), (plain, mask[:, :, :1])):
         whole = both_ways(rule, x._replace(mask=m))

@@ -11,6 +11,7 @@ from purefw.layers.lstm import lstm
 from purefw.layers.rnn import rnn
 from purefw.rule import Rule
 from purefw.shared.recurrence import RecurrentInput, RecurrentOutput, reverse
+from reference import chance
 from tests.refute import compiled, normal_like, pull, random_params, refuted
 
 RULE = compiled(bidirectional(rnn(3, 2), rnn(3, 5)))
@@ -19,9 +20,9 @@ PARTS = {"rnn": rnn, "gru": gru, "lstm": lstm}
 
 
 def drawn(keys, lengths=LENGTHS):
-    sequence = jax.random.normal(next(keys), (3, 6, 3))
+    sequence = chance.normal(next(keys), (3, 6, 3))
     state = BidirectionalPair(
-        jax.random.normal(next(keys), (3, 2)), jax.random.normal(next(keys), (3, 5))
+        chance.normal(next(keys), (3, 2)), chance.normal(next(keys), (3, 5))
     )
     return RecurrentInput(sequence, state, lengths)
 
@@ -48,7 +49,7 @@ def test_value_and_cotangents_agree_with_torch_at_unequal_lengths(name, keys):
     part = PARTS[name](3, 2)
     rule = bidirectional(part, part)
     params = random_params(rule, next(keys))
-    sequence = jax.random.normal(next(keys), (3, 6, 3))
+    sequence = chance.normal(next(keys), (3, 6, 3))
     y = jax.eval_shape(rule.apply, params, RecurrentInput(sequence, None, LENGTHS))
     state, dy = normal_like(y.state, next(keys)), normal_like(y, next(keys))
     given = RecurrentInput(sequence, state, LENGTHS)
@@ -86,7 +87,7 @@ def test_a_length_outside_the_array_is_visible_as_nan_in_both_parts(keys):
 
 
 def test_reversing_twice_changes_nothing(keys):
-    v = jax.random.normal(next(keys), (3, 6, 2))
+    v = chance.normal(next(keys), (3, 6, 2))
     assert jnp.all(reverse(reverse(v, LENGTHS), LENGTHS) == v)
     assert reverse(v, LENGTHS)[0, :, 0].tolist() == v[0, [3, 2, 1, 0, 4, 5], 0].tolist()
     assert jnp.all(reverse(v, None) == reverse(v, jnp.array([6, 6, 6])))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from purefw.layers.bilinear import bilinear
+from reference import chance
 from tests.layers.others import same, torch
 from tests.refute import refuted
 
@@ -14,11 +15,11 @@ def case(keys, *leading):
     """A rule, its parameters, a pair and dy."""
     rule = bilinear(3, 5, 2)
     params = jax.tree.map(
-        lambda v: jax.random.normal(next(keys), v.shape), rule.init(next(keys))
+        lambda v: chance.normal(next(keys), v.shape), rule.init(next(keys))
     )
-    left = jax.random.normal(next(keys), (*leading, 3))
-    right = jax.random.normal(next(keys), (*leading, 5))
-    return rule, params, (left, right), jax.random.normal(next(keys), (*leading, 2))
+    left = chance.normal(next(keys), (*leading, 3))
+    right = chance.normal(next(keys), (*leading, 5))
+    return rule, params, (left, right), chance.normal(next(keys), (*leading, 2))
 
 
 @pytest.mark.parametrize("leading", [(7,), (1,), (2, 3), ()])
@@ -61,7 +62,7 @@ def test_gradients_of_swapped_inputs_are_refuted(keys):
         dparams, (dleft, dright) = rule.backward(residuals, dy)
         return dparams, (dright, dleft)
 
-    x = tuple(jax.random.normal(next(keys), (2, 5, 3)))
+    x = tuple(chance.normal(next(keys), (2, 5, 3)))
     assert "dx[0]" in refuted(rule, x, backward)
 
 

@@ -3,7 +3,6 @@
 import itertools
 import random
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from jax import lax
 from purefw.layers.convolution import convolution
 from purefw.shared.correlation import flip_and_exchange
 from purefw.shared.windows import add_windows, make_windows, take_windows
+from reference import chance
 from tests.layers.others import (
     channels_first,
     channels_last,
@@ -93,9 +93,9 @@ def test_backward_is_right_in_random_geometries(keys):
 
 def test_taking_windows_and_adding_them_are_transposes(keys):
     windows = make_windows("test", (3, 2), (2, 1), ((1, 0), (2, 1)), (1, 2))
-    x = jax.random.normal(next(keys), (2, 5, 7, 3))
+    x = chance.normal(next(keys), (2, 5, 7, 3))
     v = take_windows(x, windows, 0.0)
-    dv = jax.random.normal(next(keys), v.shape)
+    dv = chance.normal(next(keys), v.shape)
     same(jnp.vdot(v, dv), jnp.vdot(x, add_windows(dv, windows, (5, 7))))
 
 
@@ -114,7 +114,7 @@ def test_what_no_window_reads_has_no_gradient(keys):
 
 
 def test_exchanging_twice_gives_the_kernel_back(keys):
-    weight = jax.random.normal(next(keys), (3, 2, 2, 6))
+    weight = chance.normal(next(keys), (3, 2, 2, 6))
     twice = flip_and_exchange(flip_and_exchange(weight, 2), 2)
     assert (twice == weight).all()
 
@@ -151,7 +151,7 @@ MUTANTS = {
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.__name__)
 def test_a_mistake_is_refuted(mutant, keys):
-    x = jax.random.normal(next(keys), (2, 5, 7, 2))
+    x = chance.normal(next(keys), (2, 5, 7, 2))
     assert MUTANTS[mutant] in refuted(HONEST, x, mutant)
 
 

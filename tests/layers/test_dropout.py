@@ -8,12 +8,13 @@ import pytest
 from purefw.compose import chain
 from purefw.layers.dropout import dropout
 from purefw.layers.tanh import tanh
+from reference import chance
 from tests.layers.others import same
 from tests.refute import refuted
 
 
 def test_an_entry_is_dropped_or_enlarged_and_so_is_its_gradient(keys):
-    x, dy = jax.random.normal(next(keys), (2, 5, 7))
+    x, dy = chance.normal(next(keys), (2, 5, 7))
     y, kept = dropout(0.3).forward((), x, next(keys))
     assert 0 < kept.sum() < kept.size and kept.dtype == bool
     same(y, jnp.where(kept, x / 0.7, 0))
@@ -21,7 +22,7 @@ def test_an_entry_is_dropped_or_enlarged_and_so_is_its_gradient(keys):
 
 
 def test_the_same_key_drops_what_equinox_drops(keys):
-    x, key = jax.random.normal(next(keys), (5, 7)), next(keys)
+    x, key = chance.normal(next(keys), (5, 7)), next(keys)
     theirs = equinox.nn.Dropout(0.3)(x, key=jax.random.clone(key))
     same(dropout(0.3).forward((), x, key)[0], theirs)
 
@@ -35,7 +36,7 @@ def test_the_share_of_dropped_entries_is_the_rate_and_the_mean_stays(rate, keys)
 
 
 def test_the_draw_depends_on_the_key_alone(keys):
-    key, x = next(keys), jax.random.normal(next(keys), (31,))
+    key, x = next(keys), chance.normal(next(keys), (31,))
     with jax.debug_key_reuse(False):
         same(*(dropout(0.5).forward((), x, key)[0] for _ in range(2)))
     assert (dropout(0.5).forward((), x, next(keys))[1] != _kept(x, next(keys))).any()
@@ -52,7 +53,7 @@ def test_what_is_dropped_may_be_infinite(keys):
 
 
 def test_rate_zero_and_inference_are_the_identity(keys):
-    x = jax.random.normal(next(keys), (5, 7))
+    x = chance.normal(next(keys), (5, 7))
     assert (dropout(0.0).forward((), x, next(keys))[0] == x).all()
     assert dropout(0.9).apply((), x) is x
 
@@ -68,7 +69,7 @@ def test_a_mask_that_is_forgotten_is_refuted(keys):
     def backward(residuals, dy):
         return (), dy / 0.7
 
-    x = jax.random.normal(next(keys), (5, 7))
+    x = chance.normal(next(keys), (5, 7))
     assert refuted(dropout(0.3), x, backward, key=next(keys)) == {"dx"}
 
 

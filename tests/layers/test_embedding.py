@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from purefw.layers.embedding import embedding
+from reference import chance
 from tests.refute import pull, refuted
 
 RULE = embedding(11, 3)
@@ -15,8 +16,8 @@ REPEATED = jnp.array([4, 0, 4, 10, 4])
 def test_forward_and_backward_agree_with_torch(keys):
     torch = pytest.importorskip("torch", reason="torch is the independent judge")
     table, dy = (
-        jax.random.normal(next(keys), (11, 3)),
-        jax.random.normal(next(keys), (5, 3)),
+        chance.normal(next(keys), (11, 3)),
+        chance.normal(next(keys), (5, 3)),
     )
     theirs = torch.tensor(np.asarray(table), requires_grad=True)
     out = torch.nn.functional.embedding(torch.tensor(np.asarray(REPEATED)), theirs)
@@ -30,7 +31,7 @@ def test_forward_and_backward_agree_with_torch(keys):
 
 @pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
 def test_ids_outside_the_table_are_nan_rows_without_gradient(jit, keys):
-    table, dy = jax.random.normal(next(keys), (11, 3)), jnp.ones((4, 3))
+    table, dy = chance.normal(next(keys), (11, 3)), jnp.ones((4, 3))
     forward = jax.jit(RULE.forward) if jit else RULE.forward
     y, ids = forward(table, jnp.array([-1, 0, 10, 11]))
     assert jnp.isnan(y).all(axis=1).tolist() == [True, False, False, True]
@@ -39,13 +40,13 @@ def test_ids_outside_the_table_are_nan_rows_without_gradient(jit, keys):
 
 
 def test_dx_is_float0_of_the_ids_shape(keys):
-    dy = jax.random.normal(next(keys), (5, 3))
+    dy = chance.normal(next(keys), (5, 3))
     dx = pull(RULE, jnp.ones((11, 3)), REPEATED, dy)[1]
     assert dx.shape == (5,) and dx.dtype == jax.dtypes.float0
 
 
 def test_dtable_sums_to_what_came_in(keys):
-    dy = jax.random.normal(next(keys), (5, 3))
+    dy = chance.normal(next(keys), (5, 3))
     dtable, _ = pull(RULE, jnp.ones((11, 3)), REPEATED, dy)
     np.testing.assert_allclose(dtable.sum(0), dy.sum(0), atol=1e-14)
     assert jnp.all((jnp.abs(dtable).sum(1) > 0) == jnp.isin(jnp.arange(11), REPEATED))
@@ -72,7 +73,7 @@ def test_an_empty_table_is_refused():
 
 
 def test_permuting_the_ids_permutes_y(keys):
-    table = jax.random.normal(next(keys), (11, 3))
+    table = chance.normal(next(keys), (11, 3))
     order = jax.random.permutation(next(keys), 5)
     y = RULE.apply(table, REPEATED)
     np.testing.assert_array_equal(RULE.apply(table, REPEATED[order]), y[order])

@@ -1,18 +1,18 @@
 """linear keeps the promises of its derivation."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from purefw.layers.linear import LinearParams, linear
+from reference import chance
 from tests.layers.others import drawn, same, torch
 from tests.refute import refuted
 
 
 def _params(keys, n_in, n_out):
-    weight = jax.random.normal(next(keys), (n_in, n_out))
-    return LinearParams(weight, jax.random.normal(next(keys), (n_out,)))
+    weight = chance.normal(next(keys), (n_in, n_out))
+    return LinearParams(weight, chance.normal(next(keys), (n_out,)))
 
 
 @pytest.mark.parametrize("leading", [(7,), (2, 5), ()])
@@ -48,7 +48,7 @@ def test_a_mean_for_the_sum_over_rows_is_refuted(keys):
         dparams, dx = rule.backward(residuals, dy)
         return dparams._replace(bias=dparams.bias / len(dy)), dx
 
-    x = jax.random.normal(next(keys), (5, 7))
+    x = chance.normal(next(keys), (5, 7))
     assert refuted(rule, x, averaged) == {"dparams.bias"}
 
 
@@ -60,7 +60,7 @@ def test_initial_weights_have_variance_one_over_n_in_and_the_bias_is_zero(keys):
 
 def test_equal_rows_count_twice_in_dweight(keys):
     rule, params = linear(3, 2), _params(keys, 3, 2)
-    x, dy = jax.random.normal(next(keys), (1, 3)), jax.random.normal(next(keys), (1, 2))
+    x, dy = chance.normal(next(keys), (1, 3)), chance.normal(next(keys), (1, 2))
     once, _ = rule.backward(rule.forward(params, x)[1], dy)
     residuals = rule.forward(params, jnp.concatenate([x, x]))[1]
     twice, _ = rule.backward(residuals, jnp.concatenate([dy, dy]))

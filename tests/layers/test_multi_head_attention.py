@@ -1,6 +1,5 @@
 """multi_head_attention agrees with torch; every projection gets its gradient."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from purefw.layers.multi_head_attention import multi_head_attention
 from purefw.layers.queries_keys_values import queries_keys_values
 from purefw.shared.softmax_attention import AttentionInput, padding_mask
+from reference import chance
 from tests.refute import compiled, pull, random_params, refuted
 
 RULE = compiled(multi_head_attention(12, 3))
@@ -16,13 +16,13 @@ RULE = compiled(multi_head_attention(12, 3))
 def drawn(keys, mask=None, steps=(5, 7)):
     t, s = steps
     shapes = ((2, t, 12), (2, s, 12), (2, s, 12))
-    return AttentionInput(*(jax.random.normal(next(keys), v) for v in shapes), mask)
+    return AttentionInput(*(chance.normal(next(keys), v) for v in shapes), mask)
 
 
 def test_forward_and_gradients_agree_with_torch_on_padded_cross_attention(keys):
     torch = pytest.importorskip("torch", reason="torch is the independent judge")
     params, mask = random_params(RULE, next(keys)), padding_mask(jnp.array([7, 3]), 7)
-    x, dy = drawn(keys, mask), jax.random.normal(next(keys), (2, 5, 12))
+    x, dy = drawn(keys, mask), chance.normal(next(keys), (2, 5, 12))
     module = torch.nn.MultiheadAttention(12, 3, batch_first=True).double()
     three = params[:3]
     values = (
@@ -54,7 +54,7 @@ def test_grouped_causal_queries_agree_with_torch(keys):
     torch = pytest.importorskip("torch", reason="torch is the independent judge")
     rule = compiled(multi_head_attention(12, 6, key_heads=2, causal=True, bias=False))
     params, x = random_params(rule, next(keys)), drawn(keys, steps=(5, 5))
-    dy = jax.random.normal(next(keys), (2, 5, 12))
+    dy = chance.normal(next(keys), (2, 5, 12))
     inputs = [torch.tensor(np.array(v), requires_grad=True) for v in x[:3]]
     q, k, v, output = (torch.tensor(np.array(p.weight.T)) for p in params)
     heads = [
@@ -128,8 +128,8 @@ def test_heads_that_do_not_divide_and_other_shapes_are_refused(keys):
 
 def test_queries_keys_values_adds_its_three_terms(keys):
     rule = queries_keys_values()
-    x = jax.random.normal(next(keys), (2, 5, 3))
-    dy = AttentionInput(*jax.random.normal(next(keys), (3, 2, 5, 3)), None)
+    x = chance.normal(next(keys), (2, 5, 3))
+    dy = AttentionInput(*chance.normal(next(keys), (3, 2, 5, 3)), None)
     dx, terms = rule.backward((), dy)[1], rule.terms((), dy)["dx"]
     assert set(terms) == {"queries", "keys", "values"}
     np.testing.assert_allclose(dx, sum(terms.values()), atol=1e-15)

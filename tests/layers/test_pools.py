@@ -10,6 +10,7 @@ from purefw.layers.average_pool import average_pool
 from purefw.layers.global_average_pool import global_average_pool
 from purefw.layers.global_max_pool import global_max_pool
 from purefw.layers.max_pool import max_pool
+from reference import chance
 from tests.layers.others import (
     channels_first,
     channels_last,
@@ -32,14 +33,14 @@ GEOMETRIES = {
 
 def tied(keys, *shape):
     """Small integers: most windows hold their maximum several times."""
-    return jax.random.randint(next(keys), shape, -1, 2).astype(float)
+    return chance.randint(next(keys), shape, -1, 2).astype(float)
 
 
 @pytest.mark.parametrize("options", GEOMETRIES.values(), ids=GEOMETRIES)
 def test_max_pool_and_its_ties_agree_with_torch(options, keys):
     rule, x = max_pool((2, 2), **options), tied(keys, 2, 5, 7, 3)
     y, residuals = rule.forward((), x)
-    dy = jax.random.normal(next(keys), y.shape)
+    dy = chance.normal(next(keys), y.shape)
 
     def theirs(v):
         return torch().nn.functional.max_pool2d(v, (2, 2), **options)
@@ -83,14 +84,14 @@ def test_pools_and_ties_agree_with_flax(padding, keys):
 
 @pytest.mark.parametrize("rule", [max_pool((4,)), average_pool((4,))])
 def test_a_pool_along_one_axis_agrees_with_torch(rule, keys):
-    x = jax.random.normal(next(keys), (2, 13, 3))
+    x = chance.normal(next(keys), (2, 13, 3))
     name = {"max_pool": "max_pool1d", "average_pool": "avg_pool1d"}[rule.name]
     theirs = getattr(torch().nn.functional, name)(channels_first(x), 4)
     same(rule.apply((), x), channels_last(theirs))
 
 
 def test_global_pools_agree_with_torch(keys):
-    x = jax.random.normal(next(keys), (2, 5, 3, 4))
+    x = chance.normal(next(keys), (2, 5, 3, 4))
     functional = torch().nn.functional
     for rule, theirs in (
         (global_average_pool(), functional.adaptive_avg_pool2d),
@@ -102,7 +103,7 @@ def test_global_pools_agree_with_torch(keys):
 
 def test_the_first_of_equal_entries_of_a_channel_gets_dy(keys):
     x = jnp.array([[[1.0, 5.0], [2.0, 5.0], [2.0, 5.0]]])
-    dy = jax.random.normal(next(keys), (1, 2))
+    dy = chance.normal(next(keys), (1, 2))
     dx = global_max_pool().backward(global_max_pool().forward((), x)[1], dy)[1]
     expected = jnp.zeros((1, 3, 2)).at[0, 1, 0].set(dy[0, 0]).at[0, 0, 1].set(dy[0, 1])
     assert (dx == expected).all()
@@ -110,7 +111,7 @@ def test_the_first_of_equal_entries_of_a_channel_gets_dy(keys):
 
 def test_an_entry_that_wins_several_windows_gets_the_sum_of_their_dy(keys):
     rule, x = max_pool((3,), stride=1), jnp.array([0.0, 1.0, 9.0, 2.0, 3.0])
-    dy = jax.random.normal(next(keys), (1, 3, 1))
+    dy = chance.normal(next(keys), (1, 3, 1))
     dx = rule.backward(rule.forward((), x[None, :, None])[1], dy)[1]
     same(dx.ravel(), jnp.zeros(5).at[2].set(dy.sum()))
 
@@ -128,7 +129,7 @@ def test_the_mean_of_what_is_inside_keeps_a_constant(keys):
     x = jnp.full((1, 5, 6, 1), 0.3)
     y, residuals = rule.forward((), x)
     same(y, jnp.full(y.shape, 0.3))
-    dy = jax.random.normal(next(keys), y.shape)
+    dy = chance.normal(next(keys), y.shape)
     same(rule.backward(residuals, dy)[1].sum(), dy.sum())
 
 
@@ -187,7 +188,7 @@ def moves_the_winner(residuals, dy):
     ],
 )
 def test_a_mistake_is_refuted(rule, mutant, keys):
-    x = jax.random.normal(next(keys), (2, 7, 2))
+    x = chance.normal(next(keys), (2, 7, 2))
     assert refuted(rule, x, mutant) == {"dx"}
 
 

@@ -9,6 +9,7 @@ from purefw.layers.gru import gru
 from purefw.layers.lstm import LSTMParams, LSTMState, lstm
 from purefw.layers.rnn import rnn
 from purefw.shared.recurrence import RecurrentInput, RecurrentOutput, input_cotangent
+from reference import chance
 from tests.refute import compiled, pull, random_params, refuted
 
 RULES = {
@@ -26,13 +27,13 @@ def state_of(name, key, batch=3):
 
 
 def input_of(name, keys, lengths=None):
-    sequence = jax.random.normal(next(keys), (3, 7, 3))
+    sequence = chance.normal(next(keys), (3, 7, 3))
     lengths = None if lengths is None else jnp.array(lengths)
     return RecurrentInput(sequence, state_of(name, next(keys)), lengths)
 
 
 def random_output(name, keys):
-    sequence = jax.random.normal(next(keys), (3, 7, 2))
+    sequence = chance.normal(next(keys), (3, 7, 2))
     return RecurrentOutput(sequence, state_of(name, next(keys)))
 
 

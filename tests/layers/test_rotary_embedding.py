@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from purefw.layers.rotary_embedding import rotary_embedding
+from reference import chance
 from tests.refute import compiled, pull, refuted
 
 RULE = compiled(rotary_embedding(6, base=50.0))
 
 
 def test_forward_is_a_product_of_complex_numbers(keys):
-    x = np.asarray(jax.random.normal(next(keys), (2, 5, 3, 6)))
+    x = np.asarray(chance.normal(next(keys), (2, 5, 3, 6)))
     turn = np.exp(1j * np.outer(np.arange(5), 50.0 ** (-np.arange(3) / 3)))
     z = (x[..., :3] + 1j * x[..., 3:]) * turn[None, :, None, :]
     expected = np.concatenate([z.real, z.imag], axis=-1)
@@ -23,13 +24,13 @@ def test_forward_is_a_product_of_complex_numbers(keys):
 
 def test_forward_is_that_of_equinox(keys):
     theirs = equinox.nn.RotaryPositionalEmbedding(6, theta=50.0, dtype=jnp.float64)
-    x = jax.random.normal(next(keys), (5, 3, 6))
+    x = chance.normal(next(keys), (5, 3, 6))
     expected = jax.vmap(theirs, in_axes=1, out_axes=1)(x)
     np.testing.assert_allclose(RULE.apply((), x), expected, atol=1e-14)
 
 
 def test_lengths_are_kept_both_ways_and_the_first_step_stays(keys):
-    x, dy = jax.random.normal(next(keys), (2, 5, 3, 6))
+    x, dy = chance.normal(next(keys), (2, 5, 3, 6))
     y, dx = RULE.apply((), x), pull(RULE, (), x, dy)[1]
     for before, after in ((x, y), (dy, dx)):
         norms = [jnp.sum(v * v, axis=-1) for v in (before, after)]
@@ -38,7 +39,7 @@ def test_lengths_are_kept_both_ways_and_the_first_step_stays(keys):
 
 
 def test_products_depend_on_the_distance_alone(keys):
-    q, k = jax.random.normal(next(keys), (2, 6))
+    q, k = chance.normal(next(keys), (2, 6))
     y, z = (RULE.apply((), jnp.broadcast_to(v, (11, 1, 6)))[:, 0] for v in (q, k))
     products = y @ z.T
     for distance in (-3, 0, 4):
@@ -49,7 +50,7 @@ def test_turning_on_instead_of_back_is_refuted(keys):
     def forwards(residuals, dy):
         return (), RULE.forward((), dy)[0]
 
-    x = jax.random.normal(next(keys), (5, 3, 6))
+    x = chance.normal(next(keys), (5, 3, 6))
     assert refuted(RULE, x, forwards) == {"dx"}
 
 

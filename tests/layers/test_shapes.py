@@ -9,6 +9,7 @@ from purefw.layers.flatten import flatten
 from purefw.layers.reshape import reshape
 from purefw.layers.upsample_bilinear import upsample_bilinear
 from purefw.layers.upsample_nearest import upsample_nearest
+from reference import chance
 from tests.layers.others import (
     channels_first,
     channels_last,
@@ -39,7 +40,7 @@ def test_an_order_by_columns_is_refuted(rule, keys):
         shape = (len(dy), *residuals.value)
         return (), jnp.moveaxis(dy.reshape(shape[0], 3, 2), -1, -2).reshape(shape)
 
-    x = jax.random.normal(next(keys), (5, 2, 3))
+    x = chance.normal(next(keys), (5, 2, 3))
     assert refuted(rule, x, backward) == {"dx"}
 
 
@@ -85,7 +86,7 @@ def test_one_place_is_copied(method, keys):
 
 
 def test_sequences_are_upsampled_too(keys):
-    x = jax.random.normal(next(keys), (2, 5, 3))
+    x = chance.normal(next(keys), (2, 5, 3))
     assert (upsample_nearest((3,)).apply((), x) == np.repeat(x, 3, axis=1)).all()
 
 
@@ -106,7 +107,7 @@ def takes_the_mean(residuals, dy):
     ],
 )
 def test_a_mistake_in_upsampling_is_refuted(rule, mutant, keys):
-    x = jax.random.normal(next(keys), (2, 3, 2, 1))
+    x = chance.normal(next(keys), (2, 3, 2, 1))
     assert refuted(rule, x, mutant) == {"dx"}
 
 

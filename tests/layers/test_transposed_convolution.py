@@ -1,6 +1,5 @@
 """Transposed convolution against torch and lax, and as what its name says."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from jax import lax
 from purefw.layers.convolution import convolution
 from purefw.layers.transposed_convolution import transposed_convolution
 from purefw.shared.correlation import Kernel, exchange
+from reference import chance
 from tests.layers.others import (
     channels_first,
     channels_last,
@@ -145,7 +145,7 @@ def unstrided(residuals, dy):
     "mutant,leaf", [(flipped, "dparams.weight"), (unstrided, "dx")]
 )
 def test_a_mistake_is_refuted(mutant, leaf, keys):
-    x = jax.random.normal(next(keys), (2, 5, 2))
+    x = chance.normal(next(keys), (2, 5, 2))
     assert refuted(HONEST, x, mutant) == {leaf}
 
 

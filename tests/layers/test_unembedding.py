@@ -1,11 +1,11 @@
 """unembedding is a linear layer with its weight transposed."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from purefw.layers.unembedding import unembedding
+from reference import chance
 from tests.refute import refuted
 
 RULE = unembedding(11, 3)
@@ -13,8 +13,8 @@ RULE = unembedding(11, 3)
 
 def test_forward_agrees_with_torch(keys):
     torch = pytest.importorskip("torch", reason="torch is the independent judge")
-    x = jax.random.normal(next(keys), (2, 5, 3))
-    table = jax.random.normal(next(keys), (11, 3))
+    x = chance.normal(next(keys), (2, 5, 3))
+    table = chance.normal(next(keys), (11, 3))
     theirs = torch.nn.functional.linear(*map(torch.tensor, map(np.asarray, (x, table))))
     # A sum of three products: 3 roundings.
     np.testing.assert_allclose(RULE.apply(table, x), theirs.numpy(), atol=1e-14)
@@ -25,7 +25,7 @@ def test_a_lost_row_of_the_table_is_refuted(keys):
         dtable, dx = RULE.backward(residuals, dy)
         return dtable.at[0].set(0), dx
 
-    x = jax.random.normal(next(keys), (5, 3))
+    x = chance.normal(next(keys), (5, 3))
     assert refuted(RULE, x, lossy) == {"dparams"}
 
 

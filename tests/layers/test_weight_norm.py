@@ -1,11 +1,11 @@
 """Weight norm against torch's parametrisation; the length that does not matter."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from purefw.layers.weight_norm import weight_norm
+from reference import chance
 from tests.layers.others import drawn, same, torch
 from tests.refute import refuted
 
@@ -71,7 +71,7 @@ def test_a_forgotten_norm_is_refuted(keys):
         direct = rule.terms(residuals, dy)["dparams.direction"]["direct"]
         return dparams._replace(direction=direct), dx
 
-    x = jax.random.normal(next(keys), (7, 5))
+    x = chance.normal(next(keys), (7, 5))
     assert refuted(rule, x, backward) == {"dparams.direction"}
 
 

@@ -12,6 +12,7 @@ from purefw.losses.logistic_loss_on_logits import logistic_loss_on_logits
 from purefw.losses.multiclass_hinge import multiclass_hinge
 from purefw.losses.negative_log_likelihood import negative_log_likelihood
 from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
+from reference import chance
 from tests.losses.compare import gradient, noise, torched, value
 
 REDUCTIONS = {"mean": jnp.mean, "sum": jnp.sum}
@@ -21,24 +22,24 @@ UNITS = 16  # Sums of 35 terms in another order; worst measured: 2.4.
 
 @pytest.fixture
 def logits(keys):
-    return 2 * jax.random.normal(next(keys), (5, 7))
+    return 2 * chance.normal(next(keys), (5, 7))
 
 
 @pytest.fixture
 def labels(keys):
-    return jax.random.randint(next(keys), (5,), 0, 7)
+    return chance.randint(next(keys), (5,), 0, 7)
 
 
 @pytest.fixture
 def bits(keys):
-    return jax.random.bernoulli(next(keys), 0.4, (5, 7)).astype(float)
+    return chance.bernoulli(next(keys), 0.4, (5, 7)).astype(float)
 
 
 @BOTH
 def test_logistic_is_that_of_optax_and_torch_on_soft_targets(
     reduction, logits, keys, torch
 ):
-    t = jax.random.uniform(next(keys), (5, 7))
+    t = chance.uniform(next(keys), (5, 7))
     ours = value(logistic_loss_on_logits(reduction), logits, t)
     theirs = REDUCTIONS[reduction](optax.sigmoid_binary_cross_entropy(logits, t))
     assert noise(ours, theirs) <= UNITS

@@ -10,6 +10,7 @@ from sklearn.metrics import log_loss
 from purefw.layers.softmax import softmax
 from purefw.losses.cross_entropy import cross_entropy
 from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
+from reference import chance
 
 BOTH = {"cross_entropy": cross_entropy, "softmax_cross_entropy": softmax_cross_entropy}
 
@@ -31,7 +32,7 @@ def _one_step(logits, labels, dloss, reduction="mean"):
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8"])
 def test_one_step_is_that_of_optax(reduction, dtype, keys):
-    logits = jax.random.normal(next(keys), (5, 7))
+    logits = chance.normal(next(keys), (5, 7))
     labels = jnp.array([0, 6, 3, 3, 1]).astype(dtype)
     expected = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     value = softmax_cross_entropy(reduction).forward(logits, labels)[0]
@@ -40,8 +41,8 @@ def test_one_step_is_that_of_optax(reduction, dtype, keys):
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_on_probabilities_it_is_the_log_loss_of_scikit_learn(reduction, keys):
-    p = jax.random.dirichlet(next(keys), jnp.ones(7), (5,))
-    labels = jax.random.randint(next(keys), (5,), 0, 7)
+    p = chance.dirichlet(next(keys), jnp.ones(7), (5,))
+    labels = chance.randint(next(keys), (5,), 0, 7)
     mean = reduction == "mean"
     theirs = log_loss(labels, np.asarray(p), labels=range(7), normalize=mean)
     value = cross_entropy(reduction).forward(p, labels)[0]
@@ -50,8 +51,8 @@ def test_on_probabilities_it_is_the_log_loss_of_scikit_learn(reduction, keys):
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_two_steps_agree_with_one(reduction, keys):
-    logits = jax.random.normal(next(keys), (2, 5, 7))
-    labels = jax.random.randint(next(keys), (2, 5), 0, 7)
+    logits = chance.normal(next(keys), (2, 5, 7))
+    labels = chance.randint(next(keys), (2, 5), 0, 7)
     one, two = (
         f(logits, labels, jnp.array(-1.7), reduction) for f in (_one_step, _two_steps)
     )
@@ -70,13 +71,13 @@ def test_two_steps_break_down_where_a_probability_underflows_and_one_does_not():
 
 
 def test_rows_of_dlogits_sum_to_zero(keys):
-    logits = jax.random.normal(next(keys), (5, 7))
+    logits = chance.normal(next(keys), (5, 7))
     _, dlogits = _one_step(logits, jnp.array([0, 6, 3, 3, 1]), jnp.array(-1.7))
     assert jnp.abs(dlogits.sum(axis=1)).max() < 1e-16 < jnp.abs(dlogits).max()
 
 
 def test_a_constant_added_to_a_row_leaves_the_loss_alone(keys):
-    logits = jnp.round(8 * jax.random.normal(next(keys), (5, 7)))
+    logits = jnp.round(8 * chance.normal(next(keys), (5, 7)))
     labels = jnp.array([0, 6, 3, 3, 1])
     for a, b in zip(
         _one_step(logits, labels, jnp.array(1.3)),
@@ -113,7 +114,7 @@ def test_a_number_that_is_no_probability_is_nan_below_0_and_passes_above_1():
 @pytest.mark.parametrize("make", BOTH.values(), ids=BOTH)
 @pytest.mark.parametrize("label", [-1, 7, 2**32, -(2**31)])
 def test_a_label_out_of_range_is_nan_in_its_row_and_in_the_loss(make, label, keys):
-    scores = jax.random.uniform(next(keys), (3, 7), minval=0.1)
+    scores = chance.uniform(next(keys), (3, 7), minval=0.1)
     loss = make()
     value, residuals = jax.jit(loss.forward)(scores, jnp.array([1, label, 0]))
     dscores = loss.backward(residuals, jnp.array(1.3))
@@ -123,7 +124,7 @@ def test_a_label_out_of_range_is_nan_in_its_row_and_in_the_loss(make, label, key
 
 
 def test_a_small_label_type_can_name_fewer_classes_than_there_are(keys):
-    logits = jax.random.normal(next(keys), (2, 300))
+    logits = chance.normal(next(keys), (2, 300))
     small, large = jnp.array([255, 3], jnp.uint8), jnp.array([255, 3])
     for a, b in zip(
         _one_step(logits, small, jnp.array(1.3)),

@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from purefw.losses.ctc import CTCTarget, ctc
+from reference import chance
 from tests.losses.compare import gradient, jitted, noise, torched
 
 UNITS = 256  # Sums of logarithms over 11 frames; worst measured: 49.
@@ -23,7 +24,7 @@ TARGET = CTCTarget(LABELS, FRAMES, LENGTHS)
 
 @pytest.fixture
 def logits(keys):
-    return 2 * jax.random.normal(next(keys), (5, 11, 5))
+    return 2 * chance.normal(next(keys), (5, 11, 5))
 
 
 def test_loss_and_gradient_are_those_of_torch(logits, torch):
@@ -55,7 +56,7 @@ def test_loss_and_gradient_are_those_of_optax(logits):
 
 @pytest.mark.parametrize("labels,t", [((1, 2), 4), ((1, 1), 4), ((2,), 3), ((), 3)])
 def test_loss_is_the_sum_over_all_alignments(labels, t, keys):
-    logp = jax.nn.log_softmax(jax.random.normal(next(keys), (1, t, 3)))
+    logp = jax.nn.log_softmax(chance.normal(next(keys), (1, t, 3)))
     rows, p = np.asarray(logp[0]), 0.0
     for path in product(range(3), repeat=t):
         if tuple(k for k, _ in groupby(path) if k != 0) == labels:
@@ -125,8 +126,8 @@ def test_no_labels_leave_only_blanks(logits):
 
 
 def test_a_long_sequence_keeps_its_digits_in_float32(keys):
-    logits = jax.random.normal(next(keys), (2, 997, 5))
-    labels = jax.random.randint(next(keys), (2, 101), 1, 5)
+    logits = chance.normal(next(keys), (2, 997, 5))
+    labels = chance.randint(next(keys), (2, 101), 1, 5)
     target = CTCTarget(labels, jnp.array([997, 900]), jnp.array([101, 90]))
     _, d = jitted(ctc())(logits.astype(jnp.float32), target)
     _, exact = jitted(ctc())(logits.astype(jnp.float32).astype(float), target)

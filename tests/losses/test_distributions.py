@@ -11,6 +11,7 @@ from purefw.losses.dice import dice
 from purefw.losses.jensen_shannon import jensen_shannon
 from purefw.losses.kl_divergence import kl_divergence
 from purefw.losses.total_variation import total_variation
+from reference import chance
 from tests.losses.compare import gradient, noise, torched, value
 
 REDUCTIONS = {"mean": jnp.mean, "sum": jnp.sum}
@@ -20,12 +21,12 @@ UNITS = 64  # The terms of a divergence cancel; worst measured: 4.4.
 
 @pytest.fixture
 def p(keys):
-    return jax.random.dirichlet(next(keys), jnp.ones(7), (5,))
+    return chance.dirichlet(next(keys), jnp.ones(7), (5,))
 
 
 @pytest.fixture
 def q(keys):
-    q = jax.random.dirichlet(next(keys), jnp.ones(7), (5,)).at[:, 2].set(0)
+    q = chance.dirichlet(next(keys), jnp.ones(7), (5,)).at[:, 2].set(0)
     return q / q.sum(axis=1, keepdims=True)
 
 
@@ -110,7 +111,7 @@ def test_numbers_that_are_no_probability_are_not_refused():
 
 @BOTH
 def test_dice_is_that_of_optax_with_half_the_smoothing(reduction, keys):
-    p, t = jax.random.uniform(next(keys), (2, 5, 3, 2))
+    p, t = chance.uniform(next(keys), (2, 5, 3, 2))
     z = jnp.log(p) - jnp.log1p(-p)  # optax takes logits of one class.
     theirs = optax.losses.dice_loss(
         z.reshape(5, 6, 1), t.reshape(5, 6, 1), smooth=0.35, apply_softmax=True
@@ -120,13 +121,13 @@ def test_dice_is_that_of_optax_with_half_the_smoothing(reduction, keys):
 
 
 def test_dice_is_0_on_the_mask_itself_and_on_two_empty_ones(keys):
-    mask = jax.random.bernoulli(next(keys), 0.5, (3, 7)).astype(float)
+    mask = chance.bernoulli(next(keys), 0.5, (3, 7)).astype(float)
     assert value(dice(), mask, mask) == 0
     assert value(dice(), 0 * mask, 0 * mask) == 0
 
 
 def test_dice_does_not_see_the_order_of_the_entries(keys):
-    p, t = jax.random.uniform(next(keys), (2, 5, 7))
+    p, t = chance.uniform(next(keys), (2, 5, 7))
     order = jax.random.permutation(next(keys), 7)
     ours, theirs = value(dice(), p[:, order], t[:, order]), value(dice(), p, t)
     assert noise(ours, theirs) <= UNITS

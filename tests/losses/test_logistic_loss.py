@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from purefw.losses.logistic_loss import logistic_loss
+from reference import chance
 from tests.losses.compare import gradient, noise, torched, value
 
 RNG = np.random.default_rng(3)
@@ -19,7 +20,7 @@ def _gradient(loss, prediction, target, dloss=1.3):
 
 @pytest.mark.parametrize("dtype", [bool, int, float])
 def test_it_is_optax_behind_a_sigmoid_for_every_dtype_of_target(dtype, keys):
-    logits = jax.random.normal(next(keys), (5, 3))
+    logits = chance.normal(next(keys), (5, 3))
     target = RNG.integers(0, 2, (5, 3)).astype(dtype)
     expected = optax.sigmoid_binary_cross_entropy(logits, target.astype(float))
     for reduction in ("mean", "sum"):
@@ -34,7 +35,7 @@ def test_it_is_optax_behind_a_sigmoid_for_every_dtype_of_target(dtype, keys):
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_loss_and_gradient_are_those_of_torch(reduction, keys, torch):
-    prediction, target = jax.random.uniform(next(keys), (2, 5, 3))
+    prediction, target = chance.uniform(next(keys), (2, 5, 3))
     x = torched(torch, prediction, requires_grad=True)
     theirs = torch.nn.BCELoss(reduction=reduction)(x, torched(torch, target))
     theirs.backward()

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
-from reference import assert_correct, check_loss
+from reference import assert_correct, chance, check_loss
 from tests.losses.compare import gradient, jitted, noise, torched, value
 
 IGNORE = -100
@@ -19,17 +19,17 @@ UNITS = 16  # Exponentials of 8 x 5 logits; worst measured: 3.4.
 
 @pytest.fixture
 def logits(keys):
-    return 3 * jax.random.normal(next(keys), (8, 5))
+    return 3 * chance.normal(next(keys), (8, 5))
 
 
 @pytest.fixture
 def labels(keys):
-    return jax.random.randint(next(keys), (8,), 0, 5)
+    return chance.randint(next(keys), (8,), 0, 5)
 
 
 @pytest.fixture
 def probabilities(keys):
-    return jax.random.dirichlet(next(keys), jnp.ones(5), (8,)).at[:, 1].set(0)
+    return chance.dirichlet(next(keys), jnp.ones(5), (8,)).at[:, 1].set(0)
 
 
 def theirs(torch, logits, target, z_loss=0.0, rows=None, **options):

@@ -14,6 +14,7 @@ from purefw.losses.huber import huber
 from purefw.losses.log_cosh import log_cosh
 from purefw.losses.poisson import poisson
 from purefw.losses.quantile import quantile
+from reference import chance
 from tests.losses.compare import gradient, noise, torched, value
 
 REDUCTIONS = {"mean": jnp.mean, "sum": jnp.sum}
@@ -23,7 +24,7 @@ UNITS = 64  # Sums of 35 terms in another order; worst measured: 13.
 
 @BOTH
 def test_huber_is_that_of_optax_and_torch(reduction, keys, torch):
-    x, t = 2 * jax.random.normal(next(keys), (2, 5, 7))
+    x, t = 2 * chance.normal(next(keys), (2, 5, 7))
     ours = value(huber(reduction, delta=0.7), x, t)
     assert (
         noise(ours, REDUCTIONS[reduction](optax.huber_loss(x, t, delta=0.7))) <= UNITS
@@ -39,20 +40,20 @@ def test_huber_gradient_is_bounded_and_continuous_at_delta():
 
 
 def test_huber_with_a_wide_delta_is_half_the_squared_error(keys):
-    x, t = jax.random.normal(next(keys), (2, 5))
+    x, t = chance.normal(next(keys), (2, 5))
     half = jnp.sum((x - t) ** 2) / 2
     assert noise(value(huber("sum", delta=1e3), x, t), half) <= UNITS
 
 
 @BOTH
 def test_log_cosh_is_that_of_optax(reduction, keys):
-    x, t = 3 * jax.random.normal(next(keys), (2, 5, 7))
+    x, t = 3 * chance.normal(next(keys), (2, 5, 7))
     theirs = REDUCTIONS[reduction](optax.log_cosh(x, t))
     assert noise(value(log_cosh(reduction), x, t), theirs) <= UNITS
 
 
 def test_log_cosh_is_even_and_finite_far_away(keys):
-    x, t = jax.random.normal(next(keys), (2, 5))
+    x, t = chance.normal(next(keys), (2, 5))
     assert value(log_cosh(), x, t) == value(log_cosh(), t, x)
     far = value(log_cosh(), jnp.array([1e300]), jnp.zeros(1))
     assert far == 1e300
@@ -61,7 +62,7 @@ def test_log_cosh_is_even_and_finite_far_away(keys):
 
 @pytest.mark.parametrize("q", [0.1, 0.5, 0.9])
 def test_quantile_is_the_pinball_loss_of_scikit_learn(q, keys):
-    x, t = jax.random.normal(next(keys), (2, 37))
+    x, t = chance.normal(next(keys), (2, 37))
     theirs = mean_pinball_loss(t, x, alpha=q)
     assert noise(value(quantile(q=q), x, t), theirs) <= UNITS
     assert noise(value(quantile("sum", q=q), x, t), 37 * theirs) <= UNITS
@@ -73,13 +74,13 @@ def test_quantile_has_three_slopes_and_takes_0_at_a_tie():
 
 
 def test_the_median_costs_half_the_absolute_error(keys):
-    x, t = jax.random.normal(next(keys), (2, 5))
+    x, t = chance.normal(next(keys), (2, 5))
     assert noise(value(quantile("sum"), x, t), jnp.abs(x - t).sum() / 2) <= UNITS
 
 
 @BOTH
 def test_poisson_is_that_of_torch(reduction, keys, torch):
-    z = jax.random.normal(next(keys), (5, 7))
+    z = chance.normal(next(keys), (5, 7))
     t = jax.random.poisson(next(keys), 3.0, (5, 7)).astype(float)
     theirs = torch.nn.PoissonNLLLoss(log_input=True, full=False, reduction=reduction)
     theirs = theirs(torched(torch, z), torched(torch, t))
@@ -94,7 +95,7 @@ def test_poisson_is_flat_at_the_rate_and_takes_any_target():
 
 @BOTH
 def test_gaussian_is_that_of_torch(reduction, keys, torch):
-    mean, t, s = jax.random.normal(next(keys), (3, 5, 7))
+    mean, t, s = chance.normal(next(keys), (3, 5, 7))
     variance = jnp.exp(s)
     theirs = torch.nn.GaussianNLLLoss(reduction=reduction, eps=1e-12)
     theirs = theirs(*(torched(torch, v) for v in (mean, t, variance)))
@@ -110,7 +111,7 @@ def test_gaussian_variance_is_at_rest_where_it_explains_the_error():
 
 
 def test_gaussian_in_other_units_costs_the_logarithm_of_the_scale(keys):
-    mean, t, s = jax.random.normal(next(keys), (3, 5))
+    mean, t, s = chance.normal(next(keys), (3, 5))
     loss = gaussian_negative_log_likelihood()
     before = value(loss, Gaussian(mean, jnp.exp(s)), t)
     after = value(loss, Gaussian(3 * mean, 9 * jnp.exp(s)), 3 * t)
@@ -125,11 +126,11 @@ def test_gaussian_without_a_variance_is_visibly_nan(variance):
 
 
 def test_log_cosh_pulls_no_harder_than_the_absolute_error(keys):
-    x, t = 30 * jax.random.normal(next(keys), (2, 5, 7))
+    x, t = 30 * chance.normal(next(keys), (2, 5, 7))
     assert abs(gradient(log_cosh("sum"), x, t, 3.0)).max() <= 3
 
 
 def test_poisson_is_convex(keys):
-    (x, z), t = jax.random.normal(next(keys), (2, 37)), jnp.arange(37.0)
+    (x, z), t = chance.normal(next(keys), (2, 37)), jnp.arange(37.0)
     ends = value(poisson(), x, t) + value(poisson(), z, t)
     assert value(poisson(), (x + z) / 2, t) < ends / 2

@@ -8,6 +8,7 @@ import pytest
 from purefw.losses.cosine_similarity import cosine_similarity
 from purefw.losses.info_nce import Pairs, info_nce
 from purefw.losses.triplet import Triplet, triplet
+from reference import chance
 from tests.losses.compare import gradient, noise, torched, value
 
 REDUCTIONS = {"mean": jnp.mean, "sum": jnp.sum}
@@ -17,7 +18,7 @@ UNITS = 32  # Sums of 3 to 7 products; worst measured: 5.3.
 
 @BOTH
 def test_cosine_similarity_is_that_of_optax_and_torch(reduction, keys, torch):
-    x, t = jax.random.normal(next(keys), (2, 5, 3))
+    x, t = chance.normal(next(keys), (2, 5, 3))
     ours = value(cosine_similarity(reduction), x, t)
     theirs = REDUCTIONS[reduction](optax.cosine_distance(x, t))
     assert noise(ours, theirs) <= UNITS
@@ -30,7 +31,7 @@ def test_cosine_similarity_is_that_of_optax_and_torch(reduction, keys, torch):
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-3, 1e300])
 def test_cosine_similarity_does_not_see_lengths(scale, keys):
-    x, t = jax.random.normal(next(keys), (2, 5, 3))
+    x, t = chance.normal(next(keys), (2, 5, 3))
     loss = cosine_similarity()
     assert noise(value(loss, scale * x, t / scale), value(loss, x, t)) <= UNITS
     dx = gradient(loss, x, t)
@@ -39,15 +40,15 @@ def test_cosine_similarity_does_not_see_lengths(scale, keys):
 
 
 def test_a_row_of_zeros_has_cosine_0_and_no_gradient(keys):
-    x = jax.random.normal(next(keys), (2, 3)).at[0].set(0)
-    t = jax.random.normal(next(keys), (2, 3)).at[1].set(0)
+    x = chance.normal(next(keys), (2, 3)).at[0].set(0)
+    t = chance.normal(next(keys), (2, 3)).at[1].set(0)
     assert value(cosine_similarity(), x, t) == 1
     assert (gradient(cosine_similarity(), x, t) == 0).all()
 
 
 @BOTH
 def test_triplet_is_that_of_optax_and_torch(reduction, keys, torch):
-    points = Triplet(*jax.random.normal(next(keys), (3, 7, 3)))
+    points = Triplet(*chance.normal(next(keys), (3, 7, 3)))
     ours = value(triplet(reduction, margin=0.5), points, ())
     theirs = optax.losses.triplet_margin_loss(*points, margin=0.5, eps=0.0)
     assert noise(ours, REDUCTIONS[reduction](theirs)) <= UNITS
@@ -56,9 +57,9 @@ def test_triplet_is_that_of_optax_and_torch(reduction, keys, torch):
 
 
 def test_triplet_does_not_see_motions(keys):
-    points = Triplet(*jax.random.normal(next(keys), (3, 7, 3)))
-    turn, _ = jnp.linalg.qr(jax.random.normal(next(keys), (3, 3)))
-    shift = jax.random.normal(next(keys), (7, 3))
+    points = Triplet(*chance.normal(next(keys), (3, 7, 3)))
+    turn, _ = jnp.linalg.qr(chance.normal(next(keys), (3, 3)))
+    shift = chance.normal(next(keys), (7, 3))
     moved = jax.tree.map(lambda v: v @ turn + shift, points)
     assert noise(value(triplet(), moved, ()), value(triplet(), points, ())) <= UNITS
     d = gradient(triplet(), points, ())
@@ -76,7 +77,7 @@ def test_triplet_has_slope_0_at_its_kinks():
 
 @BOTH
 def test_info_nce_is_the_cross_entropy_of_the_similarities(reduction, keys, torch):
-    pairs = Pairs(*jax.random.normal(next(keys), (2, 7, 3)))
+    pairs = Pairs(*chance.normal(next(keys), (2, 7, 3)))
     query, key = (torched(torch, v) for v in pairs)
     theirs = torch.nn.functional.cross_entropy(
         query @ key.T / 0.5, torch.arange(7), reduction=reduction
@@ -86,7 +87,7 @@ def test_info_nce_is_the_cross_entropy_of_the_similarities(reduction, keys, torc
 
 
 def test_info_nce_does_not_see_a_shift_of_all_keys(keys):
-    pairs = Pairs(*jax.random.normal(next(keys), (2, 7, 3)))
+    pairs = Pairs(*chance.normal(next(keys), (2, 7, 3)))
     shifted = pairs._replace(key=pairs.key + jnp.full((7, 3), 0.5))
     loss = info_nce(temperature=1.0)
     assert noise(value(loss, shifted, ()), value(loss, pairs, ())) <= UNITS
@@ -95,6 +96,6 @@ def test_info_nce_does_not_see_a_shift_of_all_keys(keys):
 
 
 def test_info_nce_of_one_row_is_0(keys):
-    pairs = Pairs(*jax.random.normal(next(keys), (2, 1, 3)))
+    pairs = Pairs(*chance.normal(next(keys), (2, 1, 3)))
     assert value(info_nce(), pairs, ()) == 0
     assert not any(d.any() for d in gradient(info_nce(), pairs, ()))

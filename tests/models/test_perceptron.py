@@ -13,7 +13,7 @@ from purefw.layers.softmax import softmax
 from purefw.layers.tanh import tanh
 from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
 from purefw.models import perceptron
-from reference import autodiff
+from reference import autodiff, chance
 from reference.baselines import perceptron as baseline
 from reference.registry import LOSSES, RULES
 from reference.registry.entry import normal_like
@@ -31,8 +31,8 @@ ULPS = 64  # measured worst case below 10
 def _problem(sizes, activation, keys):
     network = perceptron(sizes, activation)
     params = normal_like(network.init(next(keys)), next(keys))
-    x = jax.random.normal(next(keys), (13, sizes[0]))
-    return network, params, x, jax.random.randint(next(keys), (13,), 0, sizes[-1])
+    x = chance.normal(next(keys), (13, sizes[0]))
+    return network, params, x, chance.randint(next(keys), (13,), 0, sizes[-1])
 
 
 @pytest.mark.parametrize("activation", [*ACTIVATIONS.values(), softmax])
@@ -90,7 +90,7 @@ def test_every_loss_is_within_64_ulps_of_vjp(name, reduction, keys):
     entry = LOSSES.get(f"{name}_{reduction}") or LOSSES[name]
     prediction, target = entry.inputs["typical"](next(keys))
     _, pullback = jax.vjp(lambda p: entry.loss.forward(p, target)[0], prediction)
-    dloss = jax.random.normal(next(keys))
+    dloss = chance.normal(next(keys))
     residuals = entry.loss.forward(prediction, target)[1]
     assert ulps_apart((entry.loss.backward(residuals, dloss),), pullback(dloss)) <= ULPS
 

@@ -11,6 +11,7 @@ from purefw.layers.tanh import tanh
 from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
 from purefw.losses.squared_error import squared_error
 from purefw.rule import Loss, Rule
+from reference import chance
 from tests.refute import random_params
 
 NETWORKS = {
@@ -50,12 +51,12 @@ def problem(name: str, keys: Any, *, dtype: Any = float) -> Problem:
     params = random_params(network, next(keys), scale=0.2)
     params = jax.tree.map(lambda v: v.astype(dtype), params)
     if name not in WIDTHS:
-        ids = jax.random.randint(next(keys), (2, 6), 0, 11, jnp.int32)
+        ids = chance.randint(next(keys), (2, 6), 0, 11, jnp.int32)
         return Problem(
             network, softmax_cross_entropy(), params, ids[:, :-1], ids[:, 1:]
         )
-    x = jax.random.normal(next(keys), (2, WIDTHS[name]), dtype)
+    x = chance.normal(next(keys), (2, WIDTHS[name]), dtype)
     if name == "autoencoder":
         return Problem(network, squared_error(), params, x, x)
-    labels = jax.random.randint(next(keys), (2,), 0, 3)
+    labels = chance.randint(next(keys), (2,), 0, 3)
     return Problem(network, softmax_cross_entropy(), params, x, labels)

@@ -258,6 +258,16 @@ def test_verify_exits_1_when_the_trainings_part(purefw, small, monkeypatch):
     assert "NOT RIGHT: epoch 0, epoch 1" in out
 
 
+@pytest.mark.slow
+def test_several_processes_judge_as_one_does(monkeypatch):
+    names = ["relu", "squared_error_mean", "tanh"]
+    with jax.enable_x64(False):  # As in the processes that it starts.
+        alone = list(verify_module.verdicts(names, False))
+        monkeypatch.setattr(verify_module, "ENTRIES", 1)
+        assert repr(list(verify_module.verdicts(names, False))) == repr(alone)
+    assert [leaf.name for (leaf,) in alone] == ["dx", "dprediction", "dx"]
+
+
 def test_the_worst_verdict_of_a_leaf_is_shown_not_the_largest_error():
     reports = [
         Report("r", {"dx": Leaf("dx", verdict, units=error)})

@@ -9,6 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 
+from reference import chance
 from reference.verdict import Verdict
 from reference.verifier.numeric import (
     Difference,
@@ -248,14 +249,14 @@ def _black_box(params, x, ids):
 
 
 def test_along_reaches_into_pytrees(keys):
-    w = np.asarray(jax.random.normal(next(keys), (3, 5)))
-    x = jax.random.normal(next(keys), (2, 3))
+    w = np.asarray(chance.normal(next(keys), (3, 5)))
+    x = chance.normal(next(keys), (2, 3))
     ids = np.array([2, 0, 2])
-    dw = np.asarray(jax.random.normal(next(keys), (3, 5)))
-    dx = np.asarray(jax.random.normal(next(keys), (2, 3)))
+    dw = np.asarray(chance.normal(next(keys), (3, 5)))
+    dx = np.asarray(chance.normal(next(keys), (2, 3)))
     weight = {
-        "y": jax.random.normal(next(keys), (2, 5)),
-        "row": np.asarray(jax.random.normal(next(keys), (3, 5))),
+        "y": chance.normal(next(keys), (2, 5)),
+        "row": np.asarray(chance.normal(next(keys), (3, 5))),
         "ids": np.zeros(3, jax.dtypes.float0),
     }
     args, direction = ({"w": w}, x, ids), ({"w": dw}, dx, np.zeros(3, int))

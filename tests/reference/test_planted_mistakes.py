@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import jax
 import jax.numpy as jnp
 import pytest
 
@@ -11,7 +10,7 @@ from purefw.layers.softmax import softmax
 from purefw.layers.tanh import tanh
 from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
 from purefw.losses.squared_error import squared_error
-from reference import Verdict, check_loss, check_rule
+from reference import Verdict, chance, check_loss, check_rule
 
 REJECTED = (Verdict.WRONG, Verdict.CONTRACT)
 
@@ -62,18 +61,18 @@ RULES = {
 @pytest.mark.parametrize("name", cases(RULES, "missing_row_sum"))
 def test_a_mistake_in_a_rule_is_rejected_at_its_leaf(name, keys):
     rule, backward, leaf = RULES[name]
-    x = jax.random.normal(next(keys), (5, 3))
+    x = chance.normal(next(keys), (5, 3))
     report = check_rule(replace(rule, backward=backward), x)
     assert report.verdict in REJECTED
     assert report.leaves[leaf].verdict in REJECTED
 
 
 def _labelled(keys):
-    return jax.random.normal(next(keys), (5, 3)), jnp.array([0, 2, 1, 1, 0])
+    return chance.normal(next(keys), (5, 3)), jnp.array([0, 2, 1, 1, 0])
 
 
 def _pair(keys):
-    return tuple(jax.random.normal(next(keys), (2, 5, 3)))
+    return tuple(chance.normal(next(keys), (2, 5, 3)))
 
 
 LOSSES = {

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from reference import chance
 from reference.verifier.eager import first_nonfinite, one_by_one
 from reference.verifier.programs import (
     compared_integers,
@@ -37,7 +38,7 @@ def everything(x):
 
 @pytest.fixture
 def x(keys):
-    return jax.random.normal(next(keys), (3,))
+    return chance.normal(next(keys), (3,))
 
 
 def test_an_unchanged_replay_changes_nothing(x):

@@ -15,7 +15,7 @@ from purefw.losses.squared_error import squared_error
 from purefw.models import gpt, perceptron
 from purefw.rule import Loss
 from purefw.train import accumulated, fit
-from reference import autodiff
+from reference import autodiff, chance
 from reference.registry import LOSSES, LossEntry
 from tests.refute import random_params
 
@@ -41,7 +41,7 @@ def apart(tree, reference):
 def _both(loss, parts, keys, labels=LABELS, gradient=purefw.loss_and_grad):
     network = perceptron((7, 5, 3), tanh())
     params = random_params(network, next(keys))
-    x = jax.random.normal(next(keys), (len(labels), 7))
+    x = chance.normal(next(keys), (len(labels), 7))
     whole = jax.jit(autodiff.loss_and_grad(network, loss))(params, x, labels)
     part = jax.jit(accumulated(gradient(network, loss), loss, parts))
     return part(params, x, labels), whole
@@ -73,7 +73,7 @@ def test_nothing_that_counts_is_no_loss_and_no_gradient(keys):
 
 def test_other_gradients_accumulate_too(keys):
     loss = squared_error()
-    labels = jax.random.normal(next(keys), (6, 3))
+    labels = chance.normal(next(keys), (6, 3))
     result, whole = _both(loss, 3, keys, labels, gradient=autodiff.loss_and_grad)
     assert apart(result, whole) < 16
 
@@ -112,7 +112,7 @@ def test_the_divisor_makes_a_loss_a_sum_over_rows(name, keys):
 def test_a_language_model_with_padding_accumulates(keys):
     network, loss = gpt(11, 6, 3, 1), softmax_cross_entropy(ignore_index=-1)
     params = random_params(network, next(keys))
-    ids = jax.random.randint(next(keys), (4, 6), 0, 11, jnp.int32)
+    ids = chance.randint(next(keys), (4, 6), 0, 11, jnp.int32)
     lengths = jnp.array([[5], [1], [4], [2]])
     labels = jnp.where(jnp.arange(5)[None] < lengths, ids[:, 1:], -1)
     whole = jax.jit(autodiff.loss_and_grad(network, loss))(params, ids[:, :-1], labels)

@@ -16,7 +16,7 @@ from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
 from purefw.models import perceptron
 from purefw.running import move_running
 from purefw.train import fit
-from reference import autodiff, check_rule
+from reference import autodiff, chance, check_rule
 from tests.models.tiny import problem
 
 
@@ -87,7 +87,7 @@ def _error(dparams, exact):
 
 def test_the_oracle_finds_it_right(keys):
     rule = computed_in(linear(7, 3), "bfloat16")
-    x = jax.random.normal(next(keys), (5, 7), jnp.float32)
+    x = chance.normal(next(keys), (5, 7), jnp.float32)
     assert check_rule(rule, x).verdict in ("RIGHT", "KINK")
 
 
@@ -99,7 +99,7 @@ def test_a_cast_that_is_forgotten_is_refuted(keys):
         return jax.tree.map(lambda v: v.astype("bfloat16"), dparams), dx
 
     planted = Rule("planted", honest.init, honest.forward, backward)
-    x = jax.random.normal(next(keys), (5, 7), jnp.float32)
+    x = chance.normal(next(keys), (5, 7), jnp.float32)
     assert check_rule(planted, x).verdict == "CONTRACT"
 
 
@@ -107,7 +107,7 @@ def test_running_statistics_move_in_the_wide_dtype(keys):
     rule = computed_in(_kept_in_float32(batch_norm(3)), "bfloat16")
     params = rule.init(next(keys))
     params = params._replace(running_mean=jnp.full(3, 1.001, jnp.float32))
-    x = jax.random.normal(next(keys), (8, 3), jnp.float32).astype("bfloat16")
+    x = chance.normal(next(keys), (8, 3), jnp.float32).astype("bfloat16")
     _, residuals = rule.forward(params, x.astype(jnp.float32))
     moved = move_running(params, residuals, 0.5)
     mean = np.asarray(x, np.float64).mean(axis=0)

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from purefw.layers.layer_norm import layer_norm
-from reference import check_rule, check_vjp, diagnose
+from reference import chance, check_rule, check_vjp, diagnose
 from reference.report import Report
 
 
@@ -61,7 +61,7 @@ def test_what_has_no_proof_is_said_by_its_place(keys):
         strange = (jnp.cos(x) + one * jnp.sin(5 * x)) * dy
         return (strange - other * jnp.exp(x / 3) * dy,)
 
-    x = jax.random.normal(next(keys), (3, 5))
+    x = chance.normal(next(keys), (3, 5))
     found = diagnose(check_vjp(sine, backward, x, points=2))
     assert not found.causes
     assert "cause not proved" in found.where["args[0]"]
@@ -77,7 +77,7 @@ def test_two_mistakes_in_two_leaves_are_both_named(keys):
         terms = rule.terms(residuals, dy)["dx"]
         return dparams._replace(bias=-dparams.bias), terms["direct"] + terms["mean"]
 
-    x = jax.random.normal(next(keys), (3, 5))
+    x = chance.normal(next(keys), (3, 5))
     found = diagnose(check_rule(replace(rule, backward=backward), x, points=2))
     assert found.cause_of("dx").label == "term: variance missing"
     assert found.cause_of("dparams.bias").label == "sign: all"
@@ -98,7 +98,7 @@ def test_a_constant_is_named_by_its_law_and_not_by_its_value(factor, name, keys)
     def backward(x, dy):
         return (2 * factor(x) * x * dy,)
 
-    x = jax.random.normal(next(keys), (3, 5))
+    x = chance.normal(next(keys), (3, 5))
     (cause,) = diagnose(check_vjp(forward, backward, x, points=2)).causes
     assert cause.label == f"scale: {name}"
 
@@ -117,7 +117,7 @@ def test_a_term_that_is_identically_zero_is_no_mistake(keys):
         means = jnp.mean(dy, 0)[None, :], jnp.mean(dy * xhat, 0)[None, :]
         return (inverse[None, :] * (dy - means[0] - xhat * means[1]),)
 
-    x = jax.random.normal(next(keys), (7, 3))
+    x = chance.normal(next(keys), (7, 3))
     found = diagnose(check_vjp(forward, backward, x, points=2))
     assert not found.causes
     assert any("identically zero here (norm" in term for term in found.zero_terms)

@@ -1,11 +1,10 @@
 """The lab in stateful NumPy: one activation object in two places."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reference import check_rule, diagnose
+from reference import chance, check_rule, diagnose
 from reference.interop import from_numpy_layer
 from reference.verdict import Verdict
 
@@ -46,7 +45,7 @@ def network(*activations):
 
 @pytest.fixture
 def x(keys):
-    return np.asarray(jax.random.normal(next(keys), (11, 7)))
+    return np.asarray(chance.normal(next(keys), (11, 7)))
 
 
 def test_a_shared_activation_is_named(x):

@@ -17,6 +17,7 @@ from purefw.data import Dataset, Split, load
 from purefw.layers.linear import LinearParams
 from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
 from purefw.train import State, train_epoch, train_step
+from reference import chance
 from reference.baselines.lesson import separate_activations, shared_activation
 from reference.commands.lab import lesson_split
 from reference.lab import accident, answers, sweep
@@ -78,7 +79,7 @@ def test_seeds_side_by_side_are_seeds_one_by_one(plan):
 
 
 def test_slopes_are_those_of_autodiff(plan, keys):
-    x = jax.random.normal(next(keys), (11, 5))
+    x = chance.normal(next(keys), (11, 5))
     for name, activation in ACTIVATIONS.items():
         network = build((5, 7, 3), name)
         params = network.init(next(keys))
