@@ -33,7 +33,7 @@ def costs(name):
     """Of the program by hand and of autodiff's."""
     case = CASES[name]
     with usual_session(x64=False):
-        args = jax.eval_shape(case.draw, jax.random.key(0))
+        args = case.draw(jax.random.key(0))
         return compiled(case.hand, args)[1], compiled(case.auto, args)[1]
 
 

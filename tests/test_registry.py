@@ -67,7 +67,7 @@ def shaped_alike(name: str) -> list[str]:
     """The situations whose inputs have the shapes of the first one's."""
     key = jax.random.key(0)
     draws = ENTRIES[name].inputs
-    shapes = {s: str(jax.eval_shape(draw, key)) for s, draw in draws.items()}
+    shapes = {s: str(jax.tree.map(jnp.shape, draw(key))) for s, draw in draws.items()}
     return [s for s in shapes if shapes[s] == next(iter(shapes.values()))]
 
 

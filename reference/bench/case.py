@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from purefw.compose import loss_and_grad
 from purefw.rule import Loss, Rule
+from reference import chance
 from reference.registry.entry import Draw
 
 SPREAD = 0.1  # Of parameters around their initial values, at which whole terms vanish.
@@ -96,7 +97,7 @@ def near(tree: Any, key: Any, scale: float = SPREAD) -> Any:
     leaves, treedef = jax.tree.flatten(tree)
     keys = jax.random.split(jax.random.fold_in(key, 1), max(len(leaves), 1))
     moved = [
-        v + scale * jax.random.normal(k, v.shape, v.dtype) if is_float(v) else v
+        v + scale * chance.normal(k, v.shape, v.dtype) if is_float(v) else v
         for k, v in zip(keys, leaves)
     ]
     return jax.tree.unflatten(treedef, moved)

@@ -44,6 +44,7 @@ from purefw.losses.softmax_cross_entropy import softmax_cross_entropy
 from purefw.losses.squared_error import squared_error
 from purefw.losses.triplet import Triplet
 from purefw.models import autoencoder, char_lstm, gpt, lenet, perceptron, resnet
+from reference import chance
 from reference.baselines import FORMS, LOSS_FORMS, networks
 from reference.baselines.recurrent import form_gru, form_lstm, form_rnn
 from reference.baselines.sequence import (
@@ -282,7 +283,7 @@ LOSS_CASES = {
     "triplet": registered_loss("triplet", draw.several(Triplet, 4096, 256)),
     "info_nce": registered_loss("info_nce", draw.several(Pairs, 1024, 128)),
     "dice": registered_loss(
-        "dice", lambda key: tuple(jax.random.uniform(key, (2, 32, 128, 128)))
+        "dice", lambda key: tuple(chance.uniform(key, (2, 32, 128, 128)))
     ),
     "ctc": registered_loss(
         "ctc", draw.spelled([[1, 2, 3, 4] * 8] * 16, [128] * 16, [32] * 16, 128, 64)
@@ -295,8 +296,8 @@ def images(n: int, pixels: int = 784):
 
     def both(key):
         image_key, label_key = jax.random.split(key)
-        x = jax.random.uniform(image_key, (n, pixels))
-        return x, jax.random.randint(label_key, (n,), 0, 10)
+        x = chance.uniform(image_key, (n, pixels))
+        return x, chance.randint(label_key, (n,), 0, 10)
 
     return both
 
@@ -305,7 +306,7 @@ def text(batch: int, steps: int, n_ids: int):
     """Ids and those that follow."""
 
     def both(key):
-        found = jax.random.randint(key, (batch, steps + 1), 0, n_ids)
+        found = chance.randint(key, (batch, steps + 1), 0, n_ids)
         return found[:, :-1], found[:, 1:]
 
     return both
@@ -313,7 +314,7 @@ def text(batch: int, steps: int, n_ids: int):
 
 def image_and_itself(key):
     """What an autoencoder learns."""
-    x = jax.random.uniform(key, (128, 784))
+    x = chance.uniform(key, (128, 784))
     return x, x
 
 
