@@ -30,6 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from reference.verifier.constants import convert_anew
 from reference.verifier.eager import first_nonfinite, nonfinite_branches, one_by_one
 from reference.verifier.noise import (
     Noisy,
@@ -63,6 +64,7 @@ PASSES: Counter = Counter(hand=0, truth=0, forward=0)
 @contextmanager
 def exact_arithmetic(x64: bool = True) -> Iterator[None]:
     """float64, highest matrix precision, JAX's standard promotion; then as before."""
+    convert_anew()
     with ExitStack() as stack:
         stack.enter_context(jax.enable_x64(x64))
         stack.enter_context(jax.numpy_dtype_promotion("standard"))
