@@ -3,7 +3,7 @@
 Autodiff's result is that of the form that people write (reference.baselines), or, where
 none is listed, of our own forward. An error is E(a) = max|a - truth| / rms(truth) with
 the truth from autodiff in float64 at the same, rounded inputs, numerator and
-denominator each a mean over 16 draws: the largest of a few is a matter of luck, and so
+denominator each a mean over 64 draws: the largest of a few is a matter of luck, and so
 is the one draw in which a sum comes out near 0 (PReLU's slope, each draw by its own
 size: 1.9, 1.0, 1.8, 1.1 for 16 to 1024 draws; so: 1.1, 0.9, 1.0, 1.0). It is no less
 than half a rounding of the largest entry, which nobody can avoid. At hard inputs
@@ -27,7 +27,7 @@ from reference.registry import LOSSES, RULES
 from tests.sampled import one_in
 
 DTYPES = ["float32", "bfloat16"]
-DRAWS = 16
+DRAWS = 64
 RATIO = 1.5
 NOTHING = 1e-9  # A leaf this small beside the others is zero, but for rounding.
 
