@@ -47,14 +47,18 @@ def uniform(
 
 
 def randint(
-    key: Key[Array, ""], shape: tuple[int, ...], minval: int, maxval: int
+    key: Key[Array, ""],
+    shape: tuple[int, ...],
+    minval: int,
+    maxval: int,
+    dtype: DTypeLike = int,
 ) -> Int[Array, "..."]:
     """Integers of this shape in [minval, maxval), all equally likely.
 
     >>> sorted(set(randint(jax.random.key(0), (50,), -1, 2).tolist()))
     [-1, 0, 1]
     """
-    return jnp.asarray(generator(key).integers(minval, maxval, shape), int)
+    return jnp.asarray(generator(key).integers(minval, maxval, shape), dtype)
 
 
 def bernoulli(

@@ -65,9 +65,9 @@ def first_of_each() -> list[str]:
 
 def shaped_alike(name: str) -> list[str]:
     """The situations whose inputs have the shapes of the first one's."""
-    key = jax.random.key(0)
     draws = ENTRIES[name].inputs
-    shapes = {s: str(jax.tree.map(jnp.shape, draw(key))) for s, draw in draws.items()}
+    drawn = {s: draw(jax.random.key(0)) for s, draw in draws.items()}
+    shapes = {s: str(jax.tree.map(jnp.shape, v)) for s, v in drawn.items()}
     return [s for s in shapes if shapes[s] == next(iter(shapes.values()))]
 
 

@@ -73,7 +73,8 @@ def test_two_steps_break_down_where_a_probability_underflows_and_one_does_not():
 def test_rows_of_dlogits_sum_to_zero(keys):
     logits = chance.normal(next(keys), (5, 7))
     _, dlogits = _one_step(logits, jnp.array([0, 6, 3, 3, 1]), jnp.array(-1.7))
-    assert jnp.abs(dlogits.sum(axis=1)).max() < 1e-16 < jnp.abs(dlogits).max()
+    # Seven entries below 0.4 in six additions: at most 3e-16; worst seen 1.1e-16.
+    assert jnp.abs(dlogits.sum(axis=1)).max() < 3e-16 < jnp.abs(dlogits).max()
 
 
 def test_a_constant_added_to_a_row_leaves_the_loss_alone(keys):
