@@ -210,6 +210,7 @@ def check_gradient(
     f: Callable,
     gradient: Callable,
     *args: Any,
+    argnums: int | tuple[int, ...] | None = None,
     seed: int = 0,
     dtypes: tuple | None = None,
     points: int = POINTS,
@@ -221,27 +222,53 @@ def check_gradient(
         gradient: `gradient(*args)`, the gradient in every argument: a tuple of one an
             argument, or the gradient itself where there is one argument.
         *args: Pytrees of arrays.
+        argnums: Which arguments the gradient is in, as in `jax.grad`: of an integer it
+            is the gradient itself, of several a tuple of them. None for every argument.
         seed: Of the probes.
         dtypes: Working dtypes for the judgement of rounding.
         points: How many points besides the given one are visited, at most.
 
     Returns:
-        A report with a leaf for each float leaf of the arguments.
+        A report with a leaf for each float leaf of these arguments.
+
+    Raises:
+        ValueError: argnums names an argument that is not there.
 
     Example:
         >>> import numpy as np
         >>> check_gradient(lambda x: (x**3).sum(), lambda x: 3 * x**2,
         ...                np.array([0.3, -1.2])).verdict
         <Verdict.RIGHT: 'RIGHT'>
+        >>> check_gradient(lambda w, x: (w @ x) ** 2, lambda w, x: 2 * (w @ x) * x,
+        ...                np.array([0.3, -1.2]), np.array([1.0, 2.0]),
+        ...                argnums=0).verdict
+        <Verdict.RIGHT: 'RIGHT'>
     """
+    judged = _judged(argnums, len(args))
     names = tuple(f"args[{i}]" for i in range(len(args)))
     name = getattr(gradient, "__name__", type(gradient).__name__)
     subject = Subject(
         name,
         ScalarForward(f),
-        GradientBackward(gradient),
+        GradientBackward(gradient, argnums),
         args,
         names,
-        call="check_gradient(f, gradient, {args})",
+        frozen=tuple(i for i in range(len(args)) if i not in judged),
+        call="check_gradient(f, gradient, {args})"
+        if argnums is None
+        else f"check_gradient(f, gradient, {{args}}, argnums={argnums})",
     )
     return check_subject(subject, seed=seed, dtypes=dtypes, points=points)
+
+
+def _judged(argnums: int | tuple[int, ...] | None, count: int) -> tuple[int, ...]:
+    """The arguments that a gradient is in."""
+    if argnums is None:
+        return tuple(range(count))
+    named = (argnums,) if isinstance(argnums, int) else argnums
+    if not all(0 <= i < count for i in named):
+        raise ValueError(
+            f"check_gradient: argnums must name arguments 0 to {count - 1}, "
+            f"got {argnums}"
+        )
+    return named

@@ -29,7 +29,7 @@ from reference.contract.leaves import (
 )
 from reference.contract.program import remembered, signature
 from reference.verifier.oracle import exact_arithmetic
-from reference.verifier.subject import Subject
+from reference.verifier.subject import GradientBackward, Subject
 
 
 def structure_findings(subject: Subject) -> list[Finding]:
@@ -157,9 +157,7 @@ def backward_findings(subject: Subject, args: tuple, cotangents: Any) -> list[Fi
     """Backward must return one cotangent per argument, each like its argument."""
     names = subject.names
     if not isinstance(cotangents, (tuple, list)) or len(cotangents) != len(args):
-        wanted = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
-        what = f"backward must return the tuple {wanted}, got {_describe(cotangents)}"
-        return [Finding("arity", None, what)]
+        return [Finding("arity", None, _wrong_arity(subject, cotangents))]
     findings = []
     for i, (name, arg, cotangent) in enumerate(zip(names, args, cotangents)):
         if i in subject.frozen:
@@ -178,6 +176,18 @@ def backward_findings(subject: Subject, args: tuple, cotangents: Any) -> list[Fi
             if c is not None:
                 findings += _leaf_findings(leaf_name, leaf, c)
     return findings
+
+
+def _wrong_arity(subject: Subject, cotangents: Any) -> str:
+    is_gradient = isinstance(subject.backward, GradientBackward)
+    names = subject.names
+    if is_gradient and subject.backward.argnums is not None:
+        names = [n for i, n in enumerate(names) if i not in subject.frozen]
+    wanted = f"({', '.join(names)}{',' if len(names) == 1 else ''})"
+    got = _describe(cotangents)
+    if is_gradient:
+        return f"gradient must return {wanted}, or argnums say which, got {got}"
+    return f"backward must return the tuple {wanted}, got {got}"
 
 
 def _leaf_findings(name: str, leaf: Any, cotangent: Any) -> list[Finding]:

@@ -250,7 +250,8 @@ def live_cotangents(args: tuple, cotangents: Any, shape: Shape) -> list:
     for c, v, alive in zip(found, shape.leaves, shape.is_live):
         if not alive:
             continue
-        c = jnp.zeros(v.shape, v.dtype) if c is None else jnp.asarray(c)
+        dtype = jax.dtypes.canonicalize_dtype(v.dtype)
+        c = jnp.zeros(v.shape, dtype) if c is None else jnp.asarray(c)
         if c.shape != v.shape:
             raise ContractError(
                 f"backward must return a cotangent of shape {v.shape}, got {c.shape}"

@@ -170,16 +170,37 @@ class ScalarForward:
 
 @dataclass(frozen=True)
 class GradientBackward:
-    """dL/dargs = gradient(args) dL/df."""
+    """dL/dargs = gradient(args) dL/df; None for what the gradient is not in.
+
+    `argnums` is that of jax.grad, or None where the gradient is in every argument.
+    """
 
     gradient: Callable
+    argnums: int | tuple[int, ...] | None = None
 
-    def __call__(self, args: tuple, dy: Any) -> tuple:
-        """The gradient times dy."""
-        found = self.gradient(*args)
-        if len(args) == 1 and not isinstance(found, tuple):
-            found = (found,)
-        return jax.tree.map(lambda v: v * dy, found)
+    def __call__(self, args: tuple, dy: Any) -> Any:
+        """The gradient times dy; what is no tuple of one an argument stays as it is."""
+        found = jax.tree.map(lambda v: v * dy, self.gradient(*args))
+        if self.argnums is None:
+            one = args[:1] if len(args) == 1 else ()
+            return (found,) if self._is_like(found, one) else found
+        if isinstance(self.argnums, int):
+            return _placed({self.argnums: found}, len(args))
+        if not isinstance(found, (tuple, list)) or len(found) != len(self.argnums):
+            return found
+        return _placed(dict(zip(self.argnums, found)), len(args))
+
+    @staticmethod
+    def _is_like(found: Any, one: tuple) -> bool:
+        """Whether this is the gradient in the one argument and no tuple around it."""
+        is_tuple = isinstance(found, tuple)
+        return bool(one) and (
+            not is_tuple or jax.tree.structure(found) == jax.tree.structure(one[0])
+        )
+
+
+def _placed(cotangents: dict[int, Any], count: int) -> tuple:
+    return tuple(cotangents.get(i) for i in range(count))
 
 
 @dataclass(frozen=True)
