@@ -64,5 +64,5 @@ def test_the_one_argument_may_be_a_tuple(wrapped):
     report = check_gradient(
         lambda pair: (pair[0] * pair[1]).sum(), gradient, (W, W + 1)
     )
-    verdicts = [leaf.verdict for leaf in report.leaves.values()]
+    verdicts = [leaf.verdict for leaf in product.leaves.values()]
     assert verdicts == [Verdict.RIGHT, Verdict.WRONG]

@@ -1,4 +1,4 @@
-"""A function may close over NumPy's float64 arrays, whatever the session's precision."""
+"""A function may close over NumPy's float64 arrays in a session of any precision."""
 
 import jax
 import jax.numpy as jnp
