@@ -61,7 +61,7 @@ def test_the_one_argument_may_be_a_tuple(wrapped):
         found = pair[1], 2 * pair[0]  # The second one is twice too large.
         return (found,) if wrapped else found
 
-    report = check_gradient(
+    product = check_gradient(
         lambda pair: (pair[0] * pair[1]).sum(), gradient, (W, W + 1)
     )
     verdicts = [leaf.verdict for leaf in product.leaves.values()]
