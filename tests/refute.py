@@ -117,7 +117,7 @@ def compiled(rule: Rule) -> Rule:
 def random_params(rule: Rule, key, scale=0.5):
     """Parameters that are nowhere zero."""
     init_key, draw_key = jax.random.split(key)
-    return normal_like(rule.init(init_key), draw_key, scale)
+    return normal_like(jax.eval_shape(rule.init, init_key), draw_key, scale)
 
 
 def normal_like(tree, key, scale=1.0):

@@ -37,7 +37,8 @@ class RuleEntry:
         """Random parameters: never the initial ones, at which whole terms vanish."""
         if self.params is not None:
             return self.params(key)
-        return normal_like(self.rule.init(key), jax.random.fold_in(key, 1))
+        shapes = jax.eval_shape(self.rule.init, key)
+        return normal_like(shapes, jax.random.fold_in(key, 1))
 
 
 @dataclass(frozen=True)
