@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pytest
 from docs.pages import api, rules
 from docs.pages.docstring import markdown
 from docs.pages.source import exported, modules, own, signature
+from reference import Verdict
+from reference.registry import LOSSES, RULES
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -127,6 +130,13 @@ def test_every_rule_has_a_page_with_its_equations_verdict_and_functions(site):
                 assert any(anchor in text for anchor in anchors)
             if rules.entries(name):
                 assert "## Verdict" in text, name
+
+
+def test_every_entry_has_its_verdict_and_no_other():
+    found = json.loads((DOCS / "verdicts.json").read_text("utf-8"))
+    assert list(found) == [*RULES, *LOSSES]
+    said = {verdict for leaves in found.values() for _, verdict, _ in leaves}
+    assert said <= {Verdict.RIGHT, Verdict.KINK}
 
 
 def test_every_public_name_has_a_place(site):

@@ -64,8 +64,7 @@ def figures(module: str) -> list[str]:
     judged = [(n, *row) for n in names for row in judgements(n)]
     rows = [f"| {n} | `{leaf}` | {said} | {u:.2g} |" for n, leaf, said, u in judged]
     if names:
-        said = "\n".join([VERDICT_HEAD, *rows]) if rows else NOT_JUDGED
-        parts += ["## Verdict", VERDICT, said]
+        parts += ["## Verdict", VERDICT, "\n".join([VERDICT_HEAD, *rows])]
     planted = [mistakes(n) for n in names]
     if any(planted):
         parts += ["## Planted mistakes", " ".join(filter(None, planted))]
@@ -81,10 +80,6 @@ VERDICT = (
     "pass. [What a verdict means](../verification.md)."
 )
 VERDICT_HEAD = "| entry | leaf | verdict | error |\n| --- | --- | --- | --- |"
-NOT_JUDGED = (
-    "Not judged for this page yet: `python -m docs.pages.verdicts --missing` does it; "
-    "`purefw verify` judges all."
-)
 SPEED = (
     "By hand over autodiff of the usual form, forward and backward in one compiled "
     "function; below 1 the hand is faster, and where the rounds disagree there is no "
@@ -147,7 +142,7 @@ def read(name: str) -> Any:
 
 def judgements(name: str) -> list[list]:
     """Leaf, verdict and error of an entry in docs/verdicts.json."""
-    return (read("verdicts.json") or {}).get(name, [])
+    return read("verdicts.json")[name]
 
 
 def cell(text: str) -> str:

@@ -57,7 +57,7 @@ COMPOSITIONS = {
     ),
     "recompute": RuleEntry(
         repeat(recompute(block(6, 3)), 2),
-        {"typical": normal(2, 5, 6), "one_step": normal(1, 1, 6)},
+        {"typical": normal(2, 5, 6), "one_row": normal(1, 3, 6)},
     ),
     "tied": RuleEntry(
         tied(embedding(11, 6), block(6, 2), unembedding(11, 6)),
