@@ -76,6 +76,6 @@ COMPOSITIONS = {
     ),
     "sequence_only": RuleEntry(
         chain(sequence_only(lstm(3, 5)), linear(5, 2)),
-        {"typical": normal(2, 7, 3), "one_step": normal(2, 1, 3)},
+        {"typical": normal(2, 7, 3), "one_row": normal(1, 2, 3)},
     ),
 }
