@@ -49,7 +49,6 @@ def log1p_exp(x: Float[Array, "*s"]) -> Float[Array, "*s"]:
 def log1p_of_small(e: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """log(1 + e) for 0 ≤ e ≤ 1; equation (4), in float32 for 16 bits."""
     wide_e = wide(e)
-    wide_e = wide(e)
     q = wide_e * (1 / (2 + wide_e))
     square = q * q
     terms = 17 if e.dtype == jnp.float64 else 8

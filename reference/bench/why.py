@@ -11,7 +11,7 @@ BY_REASON = {
     "As above; the slopes' gradient is a sum over rows.": "prelu_of_each",
     "Both passes choose nothing, so that XLA runs each as one program that reads its "
     "arrays once; p alone is kept.": "softmax",
-    "Autodiff's program is the same: five passes over memory.": "log_softmax",
+    "The exponentials are kept: to compute them again takes longer.": "log_softmax",
     "The softmax from x and two numbers a row.": "logsumexp",
     "Autodiff's sort is undone by a scatter; by hand the support is a mask.": (
         "sparsemax"
@@ -32,8 +32,9 @@ BY_REASON = {
     "The winner's place is kept; autodiff compares again and shares ties.": (
         "global_max_pool"
     ),
-    "The sums over features are products with scale of one array that is written once; "
-    "x and two numbers a row are kept.": "layer_norm rms_norm",
+    "The sums over features are products with scale, those over rows plain sums; x and "
+    "two numbers a row are kept.": "layer_norm",
+    "As layer norm, without the mean: x and one number a row are kept.": "rms_norm",
     "xhat again from x and two numbers a set; three sums in the bracket instead of "
     "autodiff's paths.": "batch_norm batch_norm_of_rows group_norm instance_norm",
     "Plain scatter-add, as in autodiff.": "embedding",
@@ -67,7 +68,8 @@ BY_REASON = {
     "largest entry only then.": "cosine_similarity triplet",
     "A softmax between two products.": "info_nce",
     "Three sums an image.": "dice",
-    "Alphas and betas of both directions are kept; autodiff's scan is of one.": "ctc",
+    "Alpha is kept, beta a second scan; the softmax of their sum is the share of paths "
+    "in a state.": "ctc",
     "The convolutions decide; pools and activations are cheaper.": "lenet resnet",
     "Attention in blocks, layer norm by products; each block's residuals are computed "
     "again when they are needed.": "gpt",
