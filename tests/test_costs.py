@@ -37,7 +37,13 @@ def costs(name):
         return compiled(case.hand, args)[1], compiled(case.auto, args)[1]
 
 
-@pytest.mark.parametrize("name", PROMISED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name == "gpt"))
+        for name in PROMISED
+    ],
+)
 def test_what_the_derivation_saves(name):
     moved, temporary = PROMISED[name]
     hand, auto = costs(name)

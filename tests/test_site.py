@@ -52,6 +52,7 @@ def test_the_tutorial_learns_what_no_line_separates(capsys):
     assert dx.startswith("[0.786") and shape == "(10,)" and verdict == "RIGHT"
 
 
+@pytest.mark.slow
 def test_other_peoples_backward_passes_get_the_verdicts_that_are_written(capsys):
     pytest.importorskip("torch")
     out = run("own_backward.md", capsys)

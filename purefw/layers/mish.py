@@ -1,18 +1,16 @@
 """Mish, entry by entry.
 
-s = exp(-|x|), which cannot overflow, and p = σ(x), the logistic function.
+σ is the logistic function, p = σ(x), r = σ(-x) = 1 - p.
 
     (1)  y_i   = x_i t_i                        t = tanh(log(1 + exp x))
-    (2)  t     = n / d         n = 1 + 2s,    d = n + 2s²    where x >= 0,
-                               n = s (s + 2), d = n + 2      elsewhere
-    (3)  1 - t = 2s² / d where x >= 0, 2 / d elsewhere
+    (2)  t     = p (1 + r) / (1 + r²)
+    (3)  1 - t = 2 r² / (1 + r²)
     (4)  dx_i  = (t_i + x_i (1 - t_i) (1 + t_i) p_i) dy_i
 
-(2): tanh(log w) = (w² - 1) / (w² + 1). Where x < 0, w = 1 + s and w² - 1 = s (s + 2).
-Where x >= 0, w = (1 + s) / s; times s², the numerator is (1 + s)² - s² = 1 + 2s and the
-denominator (1 + s)² + s². (3) is (d - n) / d, no difference taken: t and 1 - t have all
-their digits. (4): tanh' = 1 - tanh² and (log(1 + exp x))' = p, which is 1 / (1 + s)
-where x >= 0 and s / (1 + s) elsewhere. x (1 - t) comes first: it cannot overflow.
+(2): 1 + exp x = 1/r, and tanh(log w) = (w² - 1) / (w² + 1), so t = (1 - r²) / (1 + r²),
+where 1 - r² = (1 - r)(1 + r). (3) follows without a subtraction. (4): tanh' = 1 - tanh²
+and (log(1 + exp x))' = p. p and r come from one exponential, each with all its digits:
+purefw.shared.logistic. x (1 - t) comes first: it cannot overflow.
 Invariants: y(0) = 0, and y >= -0.30885.
 Precision: 16-bit x is computed in float32 and rounded once.
 Memory: x alone is kept; backward computes the exponential again.
@@ -21,10 +19,10 @@ Reference: Misra, "Mish: a self regularized non-monotonic activation function", 
 arXiv:1908.08681.
 """
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from purefw.rule import Rule
+from purefw.shared.logistic import both_logistic
 from purefw.shared.precision import wide
 from purefw.shared.recomputation import again
 from purefw.shared.structure import no_params
@@ -65,8 +63,6 @@ def _parts(
     x: Float[Array, "*s"],
 ) -> tuple[Float[Array, "*s"], Float[Array, "*s"], Float[Array, "*s"]]:
     """t, 1 - t and p."""
-    s, positive = jnp.exp(-jnp.abs(x)), x >= 0
-    n = jnp.where(positive, 1 + 2 * s, s * (s + 2))  # (2)
-    rest = jnp.where(positive, 2 * s * s, 2)
-    d = n + rest
-    return n / d, rest / d, jnp.where(positive, 1, s) / (1 + s)  # (2), (3)
+    p, r = both_logistic(x)
+    share = 1 / (1 + r * r)
+    return p * (1 + r) * share, 2 * r * r * share, p  # (2), (3)
