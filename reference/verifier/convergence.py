@@ -38,6 +38,8 @@ def gap(probe: Probe, other: Callable, point: Point) -> float:
     pairs = zip(probe.oracle.primal(*at), other(*at))
     with np.errstate(invalid="ignore"):
         return max(
-            np.nan_to_num(rms(a - b) / max(rms(a), rms(b), 1e-300), nan=np.inf)
+            np.nan_to_num(
+                rms(np.asarray(a - b)) / max(rms(a), rms(b), 1e-300), nan=np.inf
+            )
             for a, b in pairs
         )

@@ -34,6 +34,11 @@ def test_an_implicit_derivative_is_right(f):
     assert report.verdict is Verdict.RIGHT
 
 
+def test_an_implicit_derivative_of_a_number_is_right():
+    report = check_vjp(keeping_y(newton_by_fori), lambda y, dy: (dy / (2 * y),), 2.5)
+    assert report.verdict is Verdict.RIGHT
+
+
 @pytest.mark.parametrize("f", [newton_by_fori, newton_by_while])
 def test_a_wrong_implicit_derivative_is_wrong(f):
     report = check_vjp(keeping_y(f), lambda y, dy: (dy / y,), X)
