@@ -4,7 +4,8 @@ The forward runs before the submission is asked, because backward is given its
 residuals; the truth is computed afterwards, when the arrays are back:
 
     (1)  V = jax.vjp(forward, args)(dy) in float64, y and the residuals beside it
-    (2)  the noise of each: what moving the last bits of args and dy does to it
+    (2)  the noise of each: what moving the last bits of args and dy does to it, and
+         what rounding every operation's result at random does: 1 - y² of a rounded y
 
 Both are kept, so that a class is graded on one compilation.
 """
@@ -17,10 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from reference.compare import Comparison, compare, steady
+from reference.compare import Comparison, compare, rms, steady
 from reference.teaching.exercise import Configuration, Exercise, Part, drawn
 from reference.teaching.sheet import field_names, output_names
-from reference.verifier.noise import Noisy, shaken, to_numpy
+from reference.verifier.noise import Noisy, rounded, shaken, spread, to_numpy
 from reference.verifier.oracle import exact_arithmetic
 from reference.verifier.pullbacks import pullback_of
 
@@ -36,11 +37,15 @@ class Question:
         part: What is asked.
         case: On which arguments.
         seed: Of dy.
+        usual: The same part on its first configuration, None there: how large its
+            gradients are tells a kink's jump from noise where all of a gradient is
+            small, as that of a saturated tanh.
     """
 
     part: Part
     case: Configuration
     seed: int
+    usual: "Question | None" = None
 
     @cached_property
     def forward(self) -> Any:
@@ -104,52 +109,62 @@ class Question:
         ]
         noisy = self._noisy
         found = {
-            name: (value, steady(noise, value))
+            name: (value, steady(noise, value, scale=self._scale(name)))
             for name, value, noise in zip([*names, *floats], noisy.value, noisy.noise)
         }
         exact = zip(field_names(residuals), residuals)
         return {n: (v, np.zeros(v.shape)) for n, v in exact if n not in found} | found
+
+    def _scale(self, name: str) -> float:
+        return 0.0 if self.usual is None else rms(self.usual.truth[name][0])
 
     @property
     def _live(self) -> list[str]:
         pairs = zip(self.part.arguments, self.args)
         return [n for n, a in pairs if np.issubdtype(a.dtype, np.floating)]
 
+    def _primal(self, live: list, rest: list) -> list:
+        floats, others = iter(live), iter(rest)
+        args = (next(floats if is_float(a) else others) for a in self.args)
+        return [v for v in jax.tree.leaves(self.forward(*args)) if is_float(v)]
+
     @cached_property
     def _noisy(self) -> Noisy:
-        is_live = [np.issubdtype(a.dtype, np.floating) for a in self.args]
-
-        def primal(live: list, rest: list) -> list:
-            live, rest = iter(live), iter(rest)
-            found = self.forward(*(next(live) if f else next(rest) for f in is_live))
-            leaves = jax.tree.leaves(found)
-            return [v for v in leaves if jnp.issubdtype(v.dtype, jnp.floating)]
-
-        live = [a for a, f in zip(self.args, is_live) if f]
-        rest = [a for a, f in zip(self.args, is_live) if not f]
-        kept = [v for v in self.kept if np.issubdtype(v.dtype, np.floating)]
-        dys = [*self.dy, *(np.zeros(v.shape) for v in kept)]
+        live = [a for a in self.args if is_float(a)]
+        rest = [a for a in self.args if not is_float(a)]
+        dys = [*self.dy, *(np.zeros(v.shape) for v in self.kept if is_float(v))]
         rng = np.random.default_rng([0x5E, self.seed])
         with exact_arithmetic():
-            program = jax.jit(pullback_of(primal), compiler_options=QUICK)
-            value = to_numpy(program(live, rest, dys))
+            f = rounded(pullback_of(self._primal), widen=False)
+            program = jax.jit(f, compiler_options=QUICK)
+
+            def run(live: list, dys: list, seed: int, size: float) -> list[np.ndarray]:
+                return to_numpy(program(live, rest, dys, np.uint32(seed), size))
+
+            values = [run(live, dys, k, float(k > 0)) for k in range(1 + REPEATS)]
             moved = [
-                to_numpy(program(shaken(live, rng), rest, shaken(dys, rng)))
-                for _ in range(REPEATS)
+                run(shaken(live, rng), shaken(dys, rng), 0, 0.0) for _ in range(REPEATS)
             ]
-        noise = [
-            np.asarray(np.max([np.abs(b - a) for b in others], axis=0))
-            for a, *others in zip(value, *moved)
-        ]
-        return Noisy(value, noise)
+        both = zip(spread(values), spread([values[0], *moved]))
+        return Noisy(values[0], [np.asarray(a + b) for a, b in both])
+
+
+def is_float(v: Any) -> bool:
+    """Whether an array is of real numbers."""
+    return bool(jnp.issubdtype(v.dtype, jnp.floating))
 
 
 def questions(exercise: Exercise, seed: int) -> list[list[Question]]:
     """For each part its questions, the usual ones first."""
+    parts = zip(exercise.parts, drawn(exercise, seed))
     return [
-        [
-            Question(part, case, seed * 1000 + 100 * k + j)
-            for j, case in enumerate(cases)
-        ]
-        for k, (part, cases) in enumerate(zip(exercise.parts, drawn(exercise, seed)))
+        of_part(part, cases, 1000 * seed + 100 * k)
+        for k, (part, cases) in enumerate(parts)
     ]
+
+
+def of_part(part: Part, cases: list[Configuration], seed: int) -> list[Question]:
+    """A part's questions."""
+    usual = Question(part, cases[0], seed)
+    rest = [Question(part, c, seed + j, usual) for j, c in enumerate(cases[1:], 1)]
+    return [usual, *rest]
