@@ -135,8 +135,10 @@ def guard(refuse: Callable, header: dict) -> Callable:
     def look(event: str, args: tuple) -> None:
         if event == "open":
             path, mode = args[0], args[1]
-            if isinstance(path, int) or path == file:  # It is looked for by name
-                return  # where it has a syntax error, and is not there.
+            # A traceback looks for the submission by name, which is not there, and
+            # for the lines of this file.
+            if isinstance(path, int) or path in (file, __file__):
+                return
             if within(path, secret):
                 refuse("reads the grader's files")
             if not within(path, readable) or (mode and set(mode) & set("wax+")):

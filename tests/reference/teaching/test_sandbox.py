@@ -65,6 +65,13 @@ def test_a_file_that_does_not_run_says_where():
     assert "SyntaxError" in graded("linear", "def f(:").refused
 
 
+def test_a_call_that_jax_refuses_is_no_mischief():
+    source = solution("tanh").replace("return (1 - y**2)", "return jnp.ones(2) @ y[:1]")
+    found = graded("tanh", source)
+    assert not found.refused and found.mark("forward").is_full
+    assert found.mark("dx").said.startswith("line 13: TypeError: ")
+
+
 @pytest.mark.parametrize(
     "old,new,said",
     [
