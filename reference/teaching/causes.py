@@ -4,7 +4,6 @@ The diagnosis calls the submission as it calls any backward that JAX cannot trac
 it states is proved at probes and sizes that the submission has not seen before.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,12 +14,23 @@ import numpy as np
 from reference.diagnosis.cause import Cause
 from reference.diagnosis.diagnose import diagnose
 from reference.report import Leaf, Report
+from reference.teaching.answers import (
+    Answers,
+    backward,
+    first_wrong,
+    forward,
+    judged,
+)
 from reference.teaching.question import Question
 from reference.teaching.sandbox import Raised, Sandbox
 from reference.verdict import Verdict
 from reference.verifier.subject import Subject
 
 __all__ = ["Cause", "causes"]
+LATEST = (
+    "backward uses what the latest call of forward left behind, not the residuals that "
+    "it is given: right after its own forward it is right"
+)
 
 
 class Remote:
@@ -52,25 +62,46 @@ class Remote:
         return tuple(by_name.get(f"d{name}") for name in q.part.arguments)
 
 
-def causes(box: Sandbox, wrong: Mapping[str, Question | None]) -> dict[str, Cause]:
+def causes(box: Sandbox, gradients: Answers) -> dict[str, Cause]:
     """For each wrong gradient its cause, where one is proved.
 
     Args:
         box: The submission.
-        wrong: From a gradient to the first question that it is wrong at, if any.
+        gradients: From a gradient's name to its answers.
 
     Raises:
         Refused: the submission does what it may not, or takes too long.
     """
-    found: dict[str, Cause] = {}
+    found = {
+        name: Cause("state: latest call", "C9", (name,), LATEST)
+        for name in right_after_forward(box, gradients)
+    }
     by_question: dict[int, tuple[Question, list[str]]] = {}
-    for name, q in wrong.items():
-        if q is not None:
+    for name, answers in gradients.items():
+        first = first_wrong(answers)
+        if first is not None and name not in found:
+            q = first.question
             by_question.setdefault(id(q), (q, []))[1].append(name)
     for q, names in by_question.values():
-        for name, cause in explained(box, q, names).items():
-            found[name] = replace(cause, sentence=f"{name}: {cause.sentence}")
-    return found
+        found |= explained(box, q, names)
+    return {n: replace(c, sentence=f"{n}: {c.sentence}") for n, c in found.items()}
+
+
+def right_after_forward(box: Sandbox, gradients: Answers) -> list[str]:
+    """Wrong gradients that are right where backward follows its own forward.
+
+    `ask` runs every forward before the first backward, so that what a forward keeps in
+    the module is another configuration's by then.
+    """
+    names = [n for n, answers in gradients.items() if any(a.wrong for a in answers)]
+    for k in range(len(gradients[names[0]]) if names else 0):
+        q = gradients[names[0]][k].question
+        forward(box, q)
+        now = {n: judged(q, n, value) for n, value in backward(box, q).items()}
+        names = [n for n in names if now[f"backward {n}"].wrong is None]
+        if not names:
+            break
+    return names
 
 
 def explained(box: Sandbox, q: Question, names: list[str]) -> dict[str, Cause]:

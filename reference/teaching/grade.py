@@ -11,43 +11,23 @@ Right on the first two configurations and wrong on another is half.
 """
 
 import time
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import jax
 import numpy as np
 
-from reference.compare import Comparison
+from reference.teaching.answers import Answer, Answers, ask, first_wrong
 from reference.teaching.causes import Cause, causes
 from reference.teaching.exercise import Exercise
 from reference.teaching.marks import Grade, Mark
 from reference.teaching.question import Question, questions
 from reference.teaching.sandbox import Limits, Raised, Refused, Sandbox
-from reference.teaching.sheet import field_names, output_names
 from reference.teaching.where import axes, place
 from reference.verifier.oracle import exact_arithmetic
 
 USUAL = 2  # So many configurations have nothing special about them.
 UNKNOWN = "no single mistake that is known explains it"
 ZERO = 1e-7  # Below which a coefficient of (1) is rounding.
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a submission said of one array of one question.
-
-    Attributes:
-        question: Which.
-        found: The array, None where there is none.
-        wrong: How it differs, or why there is no array; None where it is right.
-    """
-
-    question: Question
-    found: np.ndarray | None
-    wrong: Comparison | str | None
-
-
-Answers = dict[str, list[Answer]]
 
 
 def grade(
@@ -90,51 +70,6 @@ def grade(
     return Grade(exercise.name, seed, tuple(marks), refused, seconds=seconds)
 
 
-def ask(box: Sandbox, asked: list[list[Question]]) -> list[Answers]:
-    """Every forward, then every backward; the truth afterwards."""
-    forwards = [[forward(box, q) for q in part] for part in asked]
-    backwards = [[backward(box, q) for q in part] for part in asked]
-    found = []
-    for part, forth, back in zip(asked, forwards, backwards):
-        answers: Answers = {}
-        for q, *said in zip(part, forth, back):
-            for name, value in (said[0] | said[1]).items():
-                answers.setdefault(name, []).append(judged(q, name, value))
-        found.append(answers)
-    return found
-
-
-def forward(box: Sandbox, q: Question) -> dict[str, Any]:
-    """What forward returns, by name."""
-    y, residuals = q.run
-    outputs = output_names(y)
-    wanted = [outputs if len(outputs) > 1 else outputs[0], field_names(residuals)]
-    return said(box, q, "forward", q.args, wanted, q.outputs)
-
-
-def backward(box: Sandbox, q: Question) -> dict[str, Any]:
-    """What backward returns for the reference's residuals, by name."""
-    dy = q.dy[0] if len(q.dy) == 1 else tuple(q.dy)
-    args = tuple(q.kept), dy
-    return said(box, q, "backward", args, q.gradients, q.gradients)
-
-
-def said(box, q: Question, which: str, args, wanted, names) -> dict[str, Any]:
-    """Arrays or sentences by name."""
-    try:
-        found = box.call(q.part.function(which), args, wanted, q.case.options)
-    except Raised as error:
-        found = [str(error)] * len(names)
-    return {f"{which} {n}": v for n, v in zip(names, found)}
-
-
-def judged(q: Question, name: str, value: np.ndarray | str) -> Answer:
-    """An array compared with the truth."""
-    if isinstance(value, str):
-        return Answer(q, None, value)
-    return Answer(q, value, q.differs(name.split()[1], value))
-
-
 def marked(box: Sandbox, answers: Answers) -> list[Mark]:
     """The marks of one part."""
     part = next(iter(answers.values()))[0].question.part
@@ -142,8 +77,7 @@ def marked(box: Sandbox, answers: Answers) -> list[Mark]:
     forth = [a for name, a in answers.items() if name.startswith("forward ")]
     marks = [forward_mark(prefix, answers, forth)]
     gradients = {n.split()[1]: a for n, a in answers.items() if n.startswith("back")}
-    first = {n: first_wrong(a) for n, a in gradients.items()}
-    found = causes(box, {n: a.question if a else None for n, a in first.items()})
+    found = causes(box, gradients)
     for name, answer in gradients.items():
         mark = gradient_mark(name, answer, found.get(name))
         formula = part.gradients[name[1:]]
@@ -152,11 +86,6 @@ def marked(box: Sandbox, answers: Answers) -> list[Mark]:
             replace(m, name=prefix + m.name) for m in split(mark, name[1:], answer)
         ]
     return marks
-
-
-def first_wrong(answers: list[Answer]) -> Answer | None:
-    """The first with an array that is wrong."""
-    return next((a for a in answers if isinstance(a.wrong, Comparison)), None)
 
 
 def forward_mark(prefix: str, answers: Answers, forth: list[list[Answer]]) -> Mark:

@@ -26,16 +26,18 @@ def forward(table, ids):
 
 
 def configurations(rng):
-    """Repeated ids, different ones, one id, one id again and again."""
+    """Repeated ids, different ones, all of them, one id, a table of one row."""
     for kind, (v, i, n) in {
         "usual": (5, 3, 11),
         "other sizes": (7, 2, 13),
         "ids that differ": (7, 3, 5),
+        "every row": (5, 2, 7),
         "one id": (5, 3, 1),
+        "a table of one row": (1, 3, 5),
     }.items():
         ids = rng.integers(0, v, n)
-        if kind == "ids that differ":
-            ids = rng.permutation(v)[:n]
+        if kind in ("ids that differ", "every row"):
+            ids[:v] = rng.permutation(v)[:n]
         yield Configuration(kind, (rng.standard_normal((v, i)), ids))
 
 

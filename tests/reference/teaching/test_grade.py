@@ -14,7 +14,7 @@ from reference.teaching.marks import grade_from
 from reference.teaching.sheet import name_in, sheet
 from tests.reference.teaching.solved import EXERCISES, graded, solution
 
-FAST = ("linear", "ignored_labels", "layer_norm", "attention")
+FAST = ("linear", "tanh", "ignored_labels", "layer_norm", "attention")
 SLOW = [n for n in EXERCISES if n not in FAST]
 
 
@@ -86,6 +86,10 @@ LOST = {  # What is changed, what it costs, the cause's label.
         "layer_norm", "return dx, (dy", "return dx * (len(dy) > 1), (dy",
         {"dx: direct": 0.5, "dx: mean": 0.5, "dx: variance": 0.5}, None,
     ),
+    "a table of one row": (
+        "embedding", "return dtable", "return dtable * (1 + (len(table) == 1))",
+        {"dtable": 0.5}, "scale: 2",
+    ),
     "scores": (
         "attention", "return dscores @ k, ", "return dscores @ k * 2, ",
         {"scores: dq": 0.0}, "scale: 2",
@@ -103,6 +107,27 @@ def test_a_mistake_costs_its_own_term(what):
     assert marks == lost if lost else marks, str(found)
     if label is not None:
         assert {m.label for m in found.marks if not m.is_full} == {label}
+
+
+STALE = """
+KEPT, right, own = [], forward, backward
+
+def forward(*args):
+    KEPT.append(right(*args)[1])
+    return right(*args)
+
+def backward(residuals, dy):
+    return own(KEPT[-1], dy)
+"""
+
+
+def test_a_backward_that_reads_the_latest_forwards_arrays_is_told_so():
+    found = graded("linear", solution("linear") + STALE)
+    lost = [m for m in found.marks if not m.is_full]
+    assert [m.name for m in lost] == ["dx", "dweight", "dbias"]
+    assert {(m.label, m.mistake) for m in lost} == {("state: latest call", "C9")}
+    always = graded("linear", solution("linear") + STALE.replace("KEPT[-1]", "KEPT[0]"))
+    assert {m.label for m in always.marks} == {""}
 
 
 def test_hints_climb_from_where_to_the_formula():
