@@ -85,9 +85,9 @@ def test_digits_are_learned_alike_by_autodiff(name):
 
 
 def test_lenet_reaches_99_percent_on_mnist():
-    data = mnist(real_directory())
-    steps = 15 * (len(data.train.x) // 64)
     with jax.enable_x64(False):
+        data = mnist(real_directory())
+        steps = 15 * (len(data.train.x) // 64)
         history = trained(
             "lenet",
             data=data,
