@@ -16,6 +16,8 @@ from tests.reference.mistakes import (
     recursions,
     reductions,
     stateful,
+    unseen_functions,
+    unseen_layers,
 )
 from tests.reference.mistakes.case import MISTAKES, RIGHT, Mistake
 
@@ -33,4 +35,6 @@ __all__ = [
     "recursions",
     "reductions",
     "stateful",
+    "unseen_functions",
+    "unseen_layers",
 ]

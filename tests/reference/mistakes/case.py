@@ -14,6 +14,8 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+LATER = "planted later, developed on"
+UNSEEN = "planted last, reported"
 MISTAKES: dict[str, "Mistake"] = {}
 RIGHT: dict[str, "Mistake"] = {}
 
@@ -33,17 +35,17 @@ class Mistake:
     args: Callable[[], tuple]
     terms: Callable | None = None
     traceable: bool = True
-    later: bool = False
+    planted: str = ""
 
     @property
     def group(self) -> str:
         """Which line of the summary it counts in.
 
-        The first set was split by a hash before the diagnosis was written; what was
-        planted later is developed on as a whole.
+        The first set was split by a hash before the diagnosis was written; the others
+        say when they were planted.
         """
-        if self.later:
-            return "planted later, developed on"
+        if self.planted:
+            return self.planted
         held = zlib.crc32(self.name.encode()) % 2 == 1
         return "reported" if held else "developed on"
 
@@ -60,10 +62,10 @@ class Planted:
     """Mistakes around one forward."""
 
     def __init__(
-        self, name, file, forward, args, terms=None, traceable=True, later=False
+        self, name, file, forward, args, terms=None, traceable=True, planted=""
     ):
         self.name, self.forward, self.args = name, forward, args
-        self.terms, self.traceable, self.later = terms, traceable, later
+        self.terms, self.traceable, self.planted = terms, traceable, planted
         lines = Path(file).read_text().splitlines()
         self.marks = {
             word[1:]: f"{Path(file).name}:{n}"
@@ -98,7 +100,7 @@ class Planted:
             self.args,
             self.terms,
             self.traceable,
-            self.later,
+            self.planted,
         )
 
     def _with_lines(self, label):

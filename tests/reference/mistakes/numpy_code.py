@@ -4,10 +4,10 @@ from functools import partial
 
 import numpy as np
 
+from tests.reference.mistakes.case import LATER, normal
 from tests.reference.mistakes.case import Planted as AnyPlanted
-from tests.reference.mistakes.case import normal
 
-Planted = partial(AnyPlanted, later=True, traceable=False)
+Planted = partial(AnyPlanted, planted=LATER, traceable=False)
 
 
 def one():

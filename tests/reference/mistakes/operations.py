@@ -4,10 +4,10 @@ from functools import partial
 
 import jax.numpy as jnp
 
+from tests.reference.mistakes.case import LATER, normal
 from tests.reference.mistakes.case import Planted as AnyPlanted
-from tests.reference.mistakes.case import normal
 
-Planted = partial(AnyPlanted, later=True)
+Planted = partial(AnyPlanted, planted=LATER)
 
 
 def one():

@@ -5,10 +5,10 @@ from functools import partial
 import jax.numpy as jnp
 from jax import lax
 
+from tests.reference.mistakes.case import LATER, normal
 from tests.reference.mistakes.case import Planted as AnyPlanted
-from tests.reference.mistakes.case import normal
 
-Planted = partial(AnyPlanted, later=True)
+Planted = partial(AnyPlanted, planted=LATER)
 
 
 # h_t = tanh(x_t + h_{t-1} u), square u

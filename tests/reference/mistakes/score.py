@@ -21,6 +21,7 @@ from reference.verifier.problem import ContractError, flatten
 from reference.verifier.subject import Subject
 from reference.verifier.verify import check_subject, differentiable, output_of
 from tests.reference.mistakes import MISTAKES, RIGHT, Mistake
+from tests.reference.mistakes.case import LATER, UNSEEN
 from tests.zoo import defaults
 
 PAGE = Path(__file__).parents[3] / "docs" / "diagnosis.md"
@@ -116,7 +117,7 @@ def summary(half: str, found: list[Scored]) -> tuple[str, ...]:
 
 def tables(found: list[Scored], spoken: Counter) -> str:
     """Everything between the marks."""
-    groups = ("developed on", "planted later, developed on", "reported")
+    groups = ("developed on", LATER, "reported", UNSEEN)
     stated = "stated causes that are the planted one"
     parts = [
         table(
