@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from reference.mutate.panel import Row, examine
+from reference.mutate.panel import Row, examine, fingerprint
 from reference.mutate.results import table
 from reference.registry import LOSSES, RULES
 from reference.verifier.oracle import oracle_for
@@ -24,7 +24,8 @@ def power(
     output: Annotated[
         Path | None,
         typer.Option(
-            help="A JSON file, written after every rule; those in it are not run again."
+            help="A JSON file, written after every rule; what is in it is run again "
+            "only if the rule has changed."
         ),
     ] = None,
 ) -> None:
@@ -34,17 +35,20 @@ def power(
     --output. Exit code 1: a mistake that our verifier lets pass, or a right rule that
     it accuses.
     """
-    rows = read(output) if output and output.exists() else []
+    found = (
+        {row.name: row for row in read(output)} if output and output.exists() else {}
+    )
     names = chosen(only)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         for name in bar.track(names, description="Planting mistakes"):
-            if name not in {row.name for row in rows}:
-                rows.append(examine(name))
-                jax.clear_caches()  # Programs of one entry serve no other.
-                oracle_for.cache_clear()
-                if output:
-                    write(output, rows)
-    rows = [row for row in rows if row.name in names]
+            if name in found and found[name].fingerprint == fingerprint(name):
+                continue
+            found[name] = examine(name)
+            jax.clear_caches()  # Programs of one entry serve no other.
+            oracle_for.cache_clear()
+            if output:
+                write(output, list(found.values()))
+    rows = [found[name] for name in names]
     if as_json:
         print(json.dumps([asdict(row) for row in rows]))
     else:
@@ -84,6 +88,8 @@ def read(path: Path) -> list[Row]:
 
 
 def write(path: Path, rows: list[Row]) -> None:
-    """One row a line, so that a change of one rule is a change of one line."""
+    """A row a line, in the registry's order: a change of one rule changes one line."""
+    order = {name: n for n, name in enumerate([*RULES, *LOSSES])}
+    rows = sorted(rows, key=lambda row: order[row.name])
     lines = ",\n".join(json.dumps(asdict(row)) for row in rows)
     path.write_text(f"[\n{lines}\n]\n")

@@ -9,6 +9,9 @@ gives the measured factor at two sizes,
     lengths of the arguments' axes and of y's, sizes of the leaves,
     counts of what a boolean leaf or an integer leaf marks,
     float constants written in the forward: a temperature, a rate of dropout
+
+Lengths that are equal at both sizes, as the features of x and of a scale are, give laws
+between which nothing measured decides. The constant then bears all their names.
 """
 
 from collections.abc import Iterator
@@ -39,12 +42,21 @@ Law = tuple[str, float]
 
 @dataclass(frozen=True)
 class Constant:
-    """A number with a name; the same for every scene, or what a law gives there."""
+    """A number with a name; the same for every scene, or what a law gives there.
+
+    `same` are the laws that say the same of other arguments of equal lengths.
+    """
 
     name: str
     fixed: float | None = None
     law: str = ""
     sign: float = 1.0
+    same: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> str:
+        """The name, and in brackets the others."""
+        return f"{self.name} (= {', '.join(self.same)})" if self.same else self.name
 
     def at(self, scene: Scene) -> float:
         """Its value at a scene."""
@@ -76,10 +88,23 @@ def name_factor(
     for name in tables[0] if len(scenes) > 1 else ():
         found = [t.get(name, np.nan) for t in tables]
         if all(close(a, b) for a, b in zip(found, sizes)):
-            return Constant(sign + name, None, name, float(np.sign(values[0])))
+            same = tuple(sign + other for other in renamed(name, scenes))
+            return Constant(sign + name, None, name, float(np.sign(values[0])), same)
     if unnamed and all(close(v, values[0]) for v in values):
         return Constant(f"{values[0]:.6g}", values[0])
     return None
+
+
+def renamed(law: str, scenes: list[Scene]) -> Iterator[str]:
+    """A law with its one length named by the other arguments that have it."""
+    tables = [dict(lengths(named_leaves(scene))) for scene in scenes]
+    atoms = [name for name in tables[0] if name in law]
+    if len(atoms) != 1:
+        return
+    for other, n in tables[0].items():
+        found = [t.get(other) == t.get(atoms[0]) for t in tables]
+        if other != atoms[0] and n == tables[0][atoms[0]] and all(found):
+            yield law.replace(atoms[0], other)
 
 
 def plain_number(sizes: list[float]) -> str | None:
@@ -138,11 +163,8 @@ def product(one: str, p: int, other: str, q: int) -> str:
 
 def atoms(scene: Scene) -> list[Law]:
     """Named numbers of a scene; of equal names the first."""
-    found: dict[str, float] = {}
     leaves = [*named_leaves(scene), *((f"y{k}", v) for k, v in outputs(scene))]
-    for name, v in leaves:
-        for axis, n in enumerate(v.shape):
-            found[f"{name}.shape[{axis}]"] = float(n)
+    found = dict(lengths(leaves))
     for name, v in leaves:
         if v.ndim > 1:
             found[f"{name}.size"] = float(v.size)
@@ -156,6 +178,13 @@ def atoms(scene: Scene) -> list[Law]:
     for value in scene.stage.oracle.forward_constants:
         found.setdefault(f"{abs(value):.6g}", abs(value))
     return [(k, v) for k, v in found.items() if v not in (0.0, 1.0)]
+
+
+def lengths(leaves: list[tuple[str, np.ndarray]]) -> Iterator[Law]:
+    """Of the axes of some leaves."""
+    for name, v in leaves:
+        for axis, n in enumerate(v.shape):
+            yield f"{name}.shape[{axis}]", float(n)
 
 
 def named_leaves(scene: Scene) -> list[tuple[str, np.ndarray]]:

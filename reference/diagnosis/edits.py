@@ -139,14 +139,15 @@ def repairs(stage: Stage, i: int) -> Iterator[Hypothesis]:
         if not all(near(found[j][k], home.truth[j]) for j in rest):
             continue
         edit = program.edits[k]
+        line = f"another line {edit.source}".rstrip()
 
         def sides(s: Scene, edit=edit) -> tuple:
             return same_edit(s, "hand", edit).one(s, edit)[i], s.truth[i]
 
         yield Hypothesis(
-            f"edit: {edit.source}",
+            f"edit: {edit.source or edit.primitive}",
             "C3" if "swapped" in edit.kind or "-" in edit.kind else "C2",
-            f"did you mean another line {edit.source}: {said(edit)}",
+            f"did you mean {line}: {said(edit)}",
             sides,
             source=edit.source,
         )
@@ -188,7 +189,7 @@ def planted(stage: Stage, i: int, which: str, text: str) -> Iterator[Hypothesis]
 
         kind = "branch" if "branch" in edit.kind else "edit"
         yield Hypothesis(
-            f"{kind}: {edit.source}",
+            f"{kind}: {edit.source or edit.primitive}",
             "C11" if kind == "branch" else "C2",
             f"{text} {said_of(edit)}, {edit.sentence}",
             sides,

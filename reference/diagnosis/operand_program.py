@@ -20,6 +20,7 @@ from reference.mutate.edits import walk
 from reference.verifier.replay import Change, Replay
 
 MOST = 400  # Operands beyond which the program is not made.
+CHUNK = 64  # Replacements a call.
 
 
 class Use(NamedTuple):
@@ -52,17 +53,22 @@ class Uses:
 
     def replaced(self, scene: Scene, which: tuple, new: np.ndarray) -> list[np.ndarray]:
         """The cotangents with some operands, all of one shape, replaced."""
-        mask = np.zeros(len(self.all), bool)
-        mask[list(which)] = True
-        wanted = self.all[which[0]].shape
+        return [v[0] for v in self.each(scene, [(which, new)])]
+
+    def each(self, scene: Scene, tries: list[tuple]) -> list[np.ndarray]:
+        """The same for several of (which, new) at once, with a leading axis."""
+        masks = np.zeros((CHUNK, len(self.all)), bool)
         # Another size has other shapes in the same order.
-        place = self.shapes.index(wanted)
-        arrays = [np.zeros(s) for s in self.shapes]
-        if new.shape != wanted:
-            raise ValueError("replaced: new must have the operand's shape")
-        arrays[place] = new
+        arrays = [np.zeros((CHUNK, *s)) for s in self.shapes]
+        for row, (which, new) in enumerate(tries):
+            wanted = self.all[which[0]].shape
+            if new.shape != wanted:
+                raise ValueError("each: new must have the operand's shape")
+            masks[row, list(which)] = True
+            arrays[self.shapes.index(wanted)][row] = new
         at = scene.run.residuals, scene.dys, scene.live
-        return [np.asarray(v) for v in self._program(mask, arrays, *at)]
+        count = np.int32(len(tries))
+        return [np.asarray(v)[:count] for v in self._program(count, masks, arrays, *at)]
 
     def values(self, scene: Scene) -> list[np.ndarray]:
         """What every operand is at a scene."""
@@ -84,8 +90,18 @@ class Uses:
 
     @cached_property
     def _program(self) -> Callable:
-        def program(mask, arrays, *inputs):
-            return self._walked(_Replaced(self, mask, arrays), inputs)
+        def program(count, masks, arrays, *inputs):
+            def one(row):
+                mask, news = masks[row], [a[row] for a in arrays]
+                return self._walked(_Replaced(self, mask, news), inputs)
+
+            shapes = jax.eval_shape(one, jax.ShapeDtypeStruct((), jnp.int32))
+            start = [jnp.zeros((CHUNK, *s.shape), s.dtype) for s in shapes]
+
+            def body(row, found):
+                return [f.at[row].set(v) for f, v in zip(found, one(row))]
+
+            return jax.lax.fori_loop(0, count, body, start)
 
         return self.stage.oracle.jit(program)
 

@@ -10,13 +10,20 @@ equation, or of all turns of one line of a loop, replaced by b:
 """
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
 
 from reference.diagnosis.hypothesis import Hypothesis
 from reference.diagnosis.known_arrays import FUNCTIONS, values
 from reference.diagnosis.near import near
-from reference.diagnosis.operand_program import Uses, lines_of, same_uses, uses_of
+from reference.diagnosis.operand_program import (
+    CHUNK,
+    Uses,
+    lines_of,
+    same_uses,
+    uses_of,
+)
 from reference.diagnosis.residuals import MORE, combined, moved, with_aliases
 from reference.diagnosis.scene import Scene, Stage
 
@@ -28,16 +35,8 @@ def operands(stage: Stage, i: int) -> Iterator[Hypothesis]:
     uses = uses_of(stage)
     if uses is None:
         return
-    home, calls = stage.home, 0
-    for which, text, make in options(home, uses):
-        calls += 1
-        if calls > CALLS:
-            return
-        try:
-            with np.errstate(all="ignore"):
-                fixed = uses.replaced(home, which, make(home))
-        except (TypeError, ValueError):
-            continue
+    home = stage.home
+    for which, text, make, fixed in tried(home, uses):
         if not near(fixed[i], home.truth[i]) or not spoils_none(home, fixed, i):
             continue
 
@@ -60,6 +59,27 @@ def operands(stage: Stage, i: int) -> Iterator[Hypothesis]:
             sides,
             source=use.source,
         )
+
+
+def tried(home: Scene, uses: Uses) -> Iterator[tuple]:
+    """Every option with the cotangents that it gives."""
+    fitting = islice(made(home, uses), CALLS)
+    while chunk := list(islice(fitting, CHUNK)):
+        fixed = uses.each(home, [(which, new) for which, _, _, new in chunk])
+        for n, (which, text, make, _) in enumerate(chunk):
+            yield which, text, make, [v[n] for v in fixed]
+
+
+def made(home: Scene, uses: Uses) -> Iterator[tuple]:
+    """Every option with its b, where that has the operand's shape."""
+    for which, text, make in options(home, uses):
+        try:
+            with np.errstate(all="ignore"):
+                new = make(home)
+        except (TypeError, ValueError):
+            continue
+        if new.shape == uses.all[which[0]].shape:
+            yield which, text, make, new
 
 
 def spoils_none(home: Scene, fixed: list, i: int) -> bool:

@@ -46,7 +46,7 @@ def products(stage: Stage, i: int) -> Iterator[Hypothesis]:
             return s.hand[i] - constant.at(s) * there, s.truth[i]
 
         yield Hypothesis(
-            f"product: {constant.name} {name}",
+            f"product: {constant.names} {name}",
             "C2",
             f"is the truth {signed(constant.name)} {name}",
             sides,

@@ -77,9 +77,9 @@ def scale(stage: Stage, i: int) -> Iterator[Hypothesis]:
     if constant is None:
         return
     yield Hypothesis(
-        f"scale: {constant.name}",
+        f"scale: {constant.names}",
         "C4",
-        f"is {constant.name} times the truth: {advice(constant.name)}",
+        f"is {constant.names} times the truth: {advice(constant.name)}",
         lambda s: (s.hand[i] / constant.at(s), s.truth[i]),
         "hand / truth = "
         + ", ".join(f"{v:.6g}" for v in values)

@@ -80,5 +80,5 @@ def counted(weights: list[float], scenes: list[Scene]) -> Count:
         "-1": ("negated", "has the wrong sign", "C3"),
     }
     name = constant.name
-    scaled = (f"scaled {name}", f"is multiplied by {name}", "C4")
+    scaled = (f"scaled {constant.names}", f"is multiplied by {constant.names}", "C4")
     return Count(*simple.get(name, scaled), constant)

@@ -15,7 +15,7 @@ from reference.registry.entry import normal_like
 from reference.verifier.oracle import exact_arithmetic, oracle_for
 from reference.verifier.points import Point
 from reference.verifier.probe import Probe, Trial
-from reference.verifier.problem import flatten
+from reference.verifier.problem import Problem, flatten
 from reference.verifier.shapes import cuts
 from reference.verifier.subject import Subject, loss_subject, rule_subject
 from reference.verifier.verify import output_of
@@ -65,11 +65,16 @@ class Survey:
         return Mutant(self.schema.mutations[k], self.made, self.different[k].kind)
 
 
+def schema_of(made: Rule | Loss, problem: Problem) -> Schema:
+    """All that can be done to a rule's or a loss's backward at these shapes."""
+    is_rule = isinstance(made, Rule)
+    return Schema(problem, int(is_rule), made.terms if is_rule else None)
+
+
 def survey(made: Rule | Loss, subject: Subject, seed: int = 0) -> Survey:
     """Plant everything; wants `exact_arithmetic`."""
-    is_rule = isinstance(made, Rule)
     problem = flatten(subject, output_of(subject))
-    schema = Schema(problem, int(is_rule), made.terms if is_rule else None)
+    schema = schema_of(made, problem)
     probe = Probe(problem, oracle_for(problem.functions), seed)
     trials = trials_of(probe)
     return Survey(made, schema, probe, trials, differences(schema, probe, trials))

@@ -8,6 +8,8 @@ RIGHT and that differs from the original by no more than its own rounding is equ
 a - max a for a. What remains has survived.
 """
 
+import hashlib
+import re
 import time
 import zlib
 from collections import Counter
@@ -20,17 +22,17 @@ from purefw.rule import Loss, Rule
 from reference.compare import compare
 from reference.mutate.classes import mistake_of
 from reference.mutate.equivalence import elsewhere
-from reference.mutate.mutants import Survey, survey
+from reference.mutate.mutants import Survey, schema_of, survey
 from reference.mutate.quick import own_noise, quickly_killed
 from reference.mutate.rivals import Bench, verdicts
 from reference.mutate.schema import mutated
 from reference.registry import LOSSES, RULES
 from reference.verdict import Verdict
-from reference.verifier.oracle import exact_arithmetic
+from reference.verifier.oracle import exact_arithmetic, oracle_for
 from reference.verifier.probe import lift
 from reference.verifier.problem import flatten
 from reference.verifier.subject import Subject, loss_subject, rule_subject
-from reference.verifier.verify import check_subject, output_of
+from reference.verifier.verify import accused_at_given, check_subject, output_of
 
 OURS = "purefw"
 
@@ -50,7 +52,8 @@ class Row:
         survivors: What our verifier lets pass, with the line.
         full: How many were given to the full check.
         false_alarm: Our verdict on the original where it is not RIGHT or KINK, or "".
-        seconds: Time taken.
+        seconds: Processor time taken.
+        fingerprint: Of what was measured, by `fingerprint`.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Row:
     full: int = 0
     false_alarm: str = ""
     seconds: float = 0.0
+    fingerprint: str = ""
 
 
 def examine(name: str) -> Row:
@@ -102,7 +106,27 @@ def examine(name: str) -> Row:
         len(slow),
         "" if original in (Verdict.RIGHT, Verdict.KINK) else str(original),
         round(time.process_time() - start, 2),
+        fingerprint(name),
     )
+
+
+def fingerprint(name: str) -> str:
+    """Twelve hexadecimal digits of an entry's two programs and of all that is planted.
+
+    They change with what the rule computes, with its typical input and with the
+    operators of mutation, not with the place or the words of a line.
+    """
+    made, situations = entry_of(name)
+    subject = drawn(name, situations[0])
+    with exact_arithmetic():
+        schema = schema_of(made, flatten(subject, output_of(subject)))
+        forward = jax.make_jaxpr(subject.forward)(*subject.args)
+    planted = [
+        f"{mutation.kind} {mistake_of(mutation)}" for mutation in schema.mutations
+    ]
+    text = "\n".join([str(forward), str(schema.edits.closed), *planted])
+    addresses = re.compile(r"0x[0-9a-f]+")
+    return hashlib.sha256(addresses.sub("", text).encode()).hexdigest()[:12]
 
 
 def entry_of(name: str) -> tuple[Rule | Loss, list[str]]:
@@ -147,7 +171,9 @@ def full(found: Survey, k: int, subjects: list[Subject]) -> Verdict:
     """The worst verdict of the full check on a mutant in the place of these."""
     worst = Verdict.RIGHT
     for subject in subjects:
-        verdict = check_subject(broken(found, k, subject)).verdict
+        mutant = broken(found, k, subject)
+        verdict = accused_at_given(mutant) or check_subject(mutant).verdict
+        oracle_for.cache_clear()  # The programs of a mutant serve no other.
         worst = max(worst, verdict, key=lambda v: v.severity)
         if worst.severity > Verdict.KINK.severity:
             break

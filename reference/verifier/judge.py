@@ -88,6 +88,9 @@ def judge_shapes(probe: Probe, findings: list[Findings], notes: list) -> None:
     The cuts are those of reference.verifier.shapes. The leaves are the same at every
     shape, so a finding carries over by its place.
     """
+    judged = [leaf for leaf, i in zip(findings, probe.problem.is_judged) if i]
+    if not any(map(undecided, judged)):
+        return
     for cut in cuts(probe.problem):
         if probe.oracle.overwrites and repeats_an_index(cut.problem):
             continue

@@ -125,6 +125,36 @@ def judge(subject: Subject, seed: int, dtypes: tuple | None, points: int) -> Rep
     return replace(report, reproduce=code)
 
 
+def accused_at_given(subject: Subject, seed: int = 0) -> Verdict | None:
+    """IMPRECISE, WRONG or CONTRACT where the given point alone shows it, else None.
+
+    The check of a subject gives no better verdict. Other points and shapes, linearity
+    and purity are not looked at, nor what a report says beside its verdict.
+    """
+    if sentences(structure_findings(subject)):
+        return Verdict.CONTRACT
+    x64 = bool(jax.config.jax_enable_x64)
+    try:
+        with exact_arithmetic():
+            problem, oracle = differentiable(flatten(subject, output_of(subject)))
+            if oracle is None:
+                return None
+            probe = Probe(problem, oracle, seed, points=0)
+            given = Point("given", problem.live, problem.rest)
+            findings, _ = judge_math(probe, given, subject.linear)
+        if worst_of(findings).severity < Verdict.IMPRECISE.severity:
+            judge_rounding(probe, given, findings, None, x64)
+    except Exception:  # The whole check says what stops it.
+        return None
+    worst = worst_of(findings)
+    return worst if worst.severity >= Verdict.IMPRECISE.severity else None
+
+
+def worst_of(findings: list[Findings]) -> Verdict:
+    """The worst verdict among the leaves."""
+    return max((f.verdict for f in findings), key=lambda v: v.severity)
+
+
 def reproduce(probe: Probe, findings: list[Findings]) -> str:
     """A small example of the first wrong leaf, or ''."""
     for i, leaf in enumerate(findings):

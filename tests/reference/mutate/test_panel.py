@@ -32,6 +32,7 @@ def test_a_rule_with_a_kink_before_every_check():
 def test_a_blind_verifier_is_found_out(monkeypatch):
     right = check_subject(drawn("relu", "typical"))
     monkeypatch.setattr(panel, "quickly_killed", lambda *args: set())
+    monkeypatch.setattr(panel, "accused_at_given", lambda subject: None)
     monkeypatch.setattr(panel, "check_subject", lambda subject: right)
     row = examine("relu")
     assert row.killed[OURS] == 0 and len(row.survivors) == row.mutants

@@ -1,6 +1,8 @@
 """`purefw power` and the pages that show what it measured."""
 
 import json
+from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from typer.testing import CliRunner
 
 from reference.cli import app
 from reference.commands import power as command
-from reference.mutate.panel import OURS, Row
+from reference.mutate.panel import OURS, Row, fingerprint
 from reference.mutate.results import (
     CLASSES,
     cell,
@@ -21,6 +23,8 @@ from reference.mutate.results import (
 )
 from reference.registry import LOSSES, RULES
 
+slow = pytest.mark.slow
+NAME = attrgetter("name")
 ROOT = Path(__file__).parents[3]
 ROWS = command.read(ROOT / "docs" / "power.json")
 
@@ -98,9 +102,12 @@ def examined(monkeypatch):
 
     def examine(name):
         names.append(name)
-        return row(name, 4 if name != "gelu" else 3, survivors=["x"] * (name == "gelu"))
+        survivors = ["x"] * (name == "gelu")
+        killed = 4 - len(survivors)
+        return row(name, killed, survivors=survivors, fingerprint=name)
 
     monkeypatch.setattr(command, "examine", examine)
+    monkeypatch.setattr(command, "fingerprint", lambda name: name)
     return names
 
 
@@ -126,6 +133,36 @@ def test_a_stopped_run_goes_on_where_it_was(examined, tmp_path):
     run("--only", "relu,tanh", "--output", str(file))
     assert examined == ["relu", "tanh"]
     assert [r.name for r in command.read(file)] == ["relu", "tanh"]
+
+
+def test_what_has_changed_is_measured_again(examined, monkeypatch, tmp_path):
+    file = tmp_path / "power.json"
+    run("--only", "relu,tanh", "--output", str(file))
+    monkeypatch.setattr(command, "fingerprint", {"relu": "new", "tanh": "tanh"}.get)
+    run("--only", "relu,tanh", "--output", str(file))
+    assert examined == ["relu", "tanh", "relu"]
+
+
+def test_a_fingerprint_is_of_what_is_computed(monkeypatch):
+    before = fingerprint("tanh")
+    entry = RULES["tanh"]
+    twice = replace(entry.rule, backward=lambda y, dy: ((), 2 * (1 - y * y) * dy))
+    monkeypatch.setitem(RULES, "tanh", replace(entry, rule=twice))
+    assert fingerprint("tanh") != before
+
+
+FEW = ["relu", "hinge"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(r, marks=[] if r.name in FEW else slow) for r in ROWS],
+    ids=NAME,
+)
+def test_what_was_measured_has_not_changed_since(row):
+    assert row.fingerprint == fingerprint(row.name), (
+        f"purefw power --only {row.name} --output docs/power.json"
+    )
 
 
 def test_a_name_that_is_not_registered():
