@@ -113,11 +113,13 @@ def examine(name: str) -> Row:
 def fingerprint(name: str) -> str:
     """Twelve hexadecimal digits of an entry's two programs and of all that is planted.
 
-    They change with what the rule computes, with its typical input and with the
-    operators of mutation, not with the place or the words of a line.
+    They change with what the rule computes, with its typical input, with the operators
+    of mutation and with how JAX prints a program, not with the place or the words of a
+    line.
     """
     made, situations = entry_of(name)
-    subject = drawn(name, situations[0])
+    with exact_arithmetic(x64=False):  # In the dtypes of the command line, always.
+        subject = drawn(name, situations[0])
     with exact_arithmetic():
         schema = schema_of(made, flatten(subject, output_of(subject)))
         forward = jax.make_jaxpr(subject.forward)(*subject.args)

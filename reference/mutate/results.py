@@ -137,6 +137,12 @@ def unmeasured(rows: list[Row]) -> list[str]:
     return [name for name in [*RULES, *LOSSES] if name in names]
 
 
+def due(rows: list[Row]) -> str:
+    """Which rows are older than fingerprints, as a sentence, or ""."""
+    names = ", ".join(row.name for row in rows if not row.fingerprint)
+    return names and f" Measured before there were fingerprints: {names}."
+
+
 def page(rows: list[Row]) -> str:
     """The generated part of docs/results.md."""
     let_pass = list(survivors(rows)) or ["None survives, and no right rule is accused."]
@@ -149,7 +155,7 @@ def page(rows: list[Row]) -> str:
         f"{counts['mutants']} mistakes; "
         f"{counts['equivalent']} equivalent mutants and {counts['conventions']} other "
         f"subgradients left out; {counts['full']} mutants went to the full check. "
-        f"Not measured: {missing}.",
+        f"Not measured: {missing}.{due(rows)}",
         summary(rows),
         "What the verifier lets pass:",
         "\n".join(let_pass),

@@ -23,7 +23,6 @@ from reference.mutate.results import (
 )
 from reference.registry import LOSSES, RULES
 
-slow = pytest.mark.slow
 NAME = attrgetter("name")
 ROOT = Path(__file__).parents[3]
 ROWS = command.read(ROOT / "docs" / "power.json")
@@ -55,6 +54,12 @@ def test_what_was_not_measured_is_said():
     assert "relu" in unmeasured(few) and "relu" not in unmeasured(ROWS)
     assert len(unmeasured([])) == len(made)
     assert "Not measured: relu." in page([row(n, 4) for n in made - {"relu"}])
+
+
+def test_a_row_of_unknown_programs_is_said():
+    rows = [row("a", 4), row("b", 4, fingerprint="0")]
+    assert "before there were fingerprints: a." in page(rows)
+    assert "fingerprints" not in page(rows[1:])
 
 
 def test_every_class_was_planted_and_has_a_name():
@@ -151,14 +156,8 @@ def test_a_fingerprint_is_of_what_is_computed(monkeypatch):
     assert fingerprint("tanh") != before
 
 
-FEW = ["relu", "hinge"]
-
-
-@pytest.mark.parametrize(
-    "row",
-    [pytest.param(r, marks=[] if r.name in FEW else slow) for r in ROWS],
-    ids=NAME,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS, ids=NAME)
 def test_what_was_measured_has_not_changed_since(row):
     assert row.fingerprint == fingerprint(row.name), (
         f"purefw power --only {row.name} --output docs/power.json"
