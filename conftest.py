@@ -1,7 +1,23 @@
-"""Doctests run as a user's first session does: in JAX's default float32."""
+"""What all tests share: compiled programs, and the precision of a first session.
 
-import jax
+Programs are kept in .pytest_cache/jax: one compilation serves both workers, the
+processes that tests start, and the next run. `pytest --cache-clear` forgets them.
+"""
+
+import os
+from pathlib import Path
+
 import pytest
+
+PROGRAMS = {
+    "JAX_COMPILATION_CACHE_DIR": str(Path(__file__).parent / ".pytest_cache/d/jax"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+for name, value in PROGRAMS.items():  # Read where jax is first imported: below.
+    os.environ.setdefault(name, value)
+
+import jax  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -20,10 +20,12 @@ def keys():
 def little_optimisation_where_programs_are_small(request):
     """Spare XLA's optimiser the hundreds of small programs of the library's own tests.
 
-    It halves their time. The registry and the rounding are tested on what users run.
+    It halves their time. The registry and the rounding are tested on what users run,
+    and whole trainings are large.
     """
     small = ("layers", "losses", "models", "test_invariants")
     hasty = request.path.parent.name in small or request.path.stem in small
+    hasty = hasty and request.path.stem != "test_courses"
     jax.config.update("jax_disable_most_optimizations", hasty)
     yield
     jax.config.update("jax_disable_most_optimizations", False)

@@ -8,7 +8,6 @@ pyadjoint; where it is jax.test_util, the test shows that it does accept.
 
 import json
 import re
-import time
 from dataclasses import fields
 
 import jax
@@ -304,9 +303,8 @@ def rough(x):
 
 
 def test_a_function_smooth_nowhere_is_not_resampled_for_ever():
-    start = time.perf_counter()
     report = check_gradient(rough, np.zeros_like, np.array([0.3, 0.2]))
-    assert time.perf_counter() - start < 60
+    assert report.forward_passes < 4000  # 1010 measured.
     assert report.verdict not in (RIGHT, Verdict.KINK)
 
 
@@ -314,9 +312,8 @@ def test_kinks_at_every_probe_do_not_stop_the_check():
     """|sin(1e9 x)|, whose kinks lie closer than any step could dodge."""
     f = lambda x: jnp.sum(jnp.abs(jnp.sin(1e9 * x)))  # noqa: E731
     forward, backward = pair(f, lambda dx: (1.1 * dx,))
-    start = time.perf_counter()
     report = check_vjp(forward, backward, np.array([0.3, 0.2]))
-    assert time.perf_counter() - start < 120
+    assert report.reference_passes + report.forward_passes < 4000  # 569 measured.
     assert report.verdict is WRONG
 
 
