@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 from purefw.rule import Rule
 from purefw.shared.normal import gated_slope, gated_value
 from purefw.shared.precision import wide
-from purefw.shared.recomputation import again
+from purefw.shared.recomputation import again_on_cpu
 from purefw.shared.structure import no_params
 
 
@@ -50,5 +50,5 @@ def backward(
     residuals: Float[Array, "*s"], dy: Float[Array, "*s"]
 ) -> tuple[tuple, Float[Array, "*s"]]:
     """Equation (2)."""
-    x, dy = again(residuals, dy)
+    x, dy = again_on_cpu(residuals, dy)
     return (), (gated_slope(wide(x)) * wide(dy)).astype(dy.dtype)  # (2)

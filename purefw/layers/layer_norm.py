@@ -20,9 +20,9 @@ Invariants: adding a constant to a row of x leaves y alone, so every row of dx s
 eps s_b² Σ_i dxhat_bi xhat_bi.
 Limits: a constant row gives y = bias up to rounding; a row of one feature gives y =
 bias and dx = 0.
-Time: the sums over features are products of dy and of dy xhat with scale; dy xhat is
-the one array written beside dx, where dx is written later. Sums over rows as products
-with ones would add thousands of rows in float32 one after the other.
+Time: on a CPU the sums over features are products of dy and of dy xhat with scale; dy
+xhat is the one array written beside dx, where dx is written later. Sums over rows as
+products with ones would add thousands of rows in float32 one after the other.
 Precision: 16-bit x is computed in float32 and rounded once, as flax.linen.LayerNorm
 does.
 
@@ -42,6 +42,7 @@ from purefw.shared.normalisation import (
     init_norm,
     normalise,
     normalise_terms,
+    over_features,
     statistics,
 )
 from purefw.shared.precision import wide
@@ -102,13 +103,11 @@ def backward(
 ) -> tuple[NormParams, Float[Array, "*b n"]]:
     """Equations (3) to (5)."""
     (x, stats, (scale, bias)), dy = again(residuals, dy)
-    n = scale.size
-    xhat = normalise(x, stats)  # (1)
-    rows, v = wide(dy).reshape(-1, n), (wide(dy) * xhat).reshape(-1, n)
-    dscale, dbias = jnp.sum(v, axis=0), jnp.sum(rows, axis=0)  # (3)
-    mean, product = (u @ wide(scale) / n for u in (rows, v))
-    mean, product = (u.reshape(stats.s.shape) for u in (mean, product))
-    dxhat = jnp.broadcast_to(wide(scale), x.shape) * wide(dy)  # (4)
+    xhat, n = normalise(x, stats), scale.size  # (1)
+    dy, v = wide(dy), wide(dy) * xhat
+    dscale, dbias = (jnp.sum(u.reshape(-1, n), axis=0) for u in (v, dy))  # (3)
+    dxhat = jnp.broadcast_to(wide(scale), x.shape) * dy  # (4)
+    mean, product = (over_features(u, wide(scale)) / n for u in (dy, v))
     dx = stats.s * (dxhat - mean - xhat * product)  # (5)
     dparams = NormParams(dscale.astype(scale.dtype), dbias.astype(bias.dtype))
     return dparams, dx.astype(x.dtype)

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from purefw.rule import Rule
 from purefw.shared.logistic import both_logistic, log1p_exp
 from purefw.shared.precision import wide
-from purefw.shared.recomputation import again
+from purefw.shared.recomputation import again_on_cpu
 from purefw.shared.structure import no_params
 
 
@@ -46,6 +46,6 @@ def backward(
     residuals: Float[Array, "*s"], dy: Float[Array, "*s"]
 ) -> tuple[tuple, Float[Array, "*s"]]:
     """Equation (2)."""
-    x, dy = again(residuals, dy)
+    x, dy = again_on_cpu(residuals, dy)
     _, sigma_of_minus_x = both_logistic(wide(x))
     return (), (sigma_of_minus_x * wide(dy)).astype(dy.dtype)  # (2)

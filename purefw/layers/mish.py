@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 from purefw.rule import Rule
 from purefw.shared.logistic import both_logistic
 from purefw.shared.precision import wide
-from purefw.shared.recomputation import again
+from purefw.shared.recomputation import again_on_cpu
 from purefw.shared.structure import no_params
 
 
@@ -53,7 +53,7 @@ def backward(
     residuals: Float[Array, "*s"], dy: Float[Array, "*s"]
 ) -> tuple[tuple, Float[Array, "*s"]]:
     """Equations (2) to (4)."""
-    x, dy = again(residuals, dy)
+    x, dy = again_on_cpu(residuals, dy)
     t, one_minus_t, p = _parts(wide(x))
     slope = t + wide(x) * one_minus_t * (1 + t) * p
     return (), (slope * wide(dy)).astype(dy.dtype)  # (4)

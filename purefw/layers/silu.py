@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from purefw.rule import Rule
 from purefw.shared.logistic import both_logistic
 from purefw.shared.precision import wide
-from purefw.shared.recomputation import again
+from purefw.shared.recomputation import again_on_cpu
 from purefw.shared.structure import no_params
 
 
@@ -50,7 +50,7 @@ def backward(
     residuals: Float[Array, "*s"], dy: Float[Array, "*s"]
 ) -> tuple[tuple, Float[Array, "*s"]]:
     """Equation (2)."""
-    x, dy = again(residuals, dy)
+    x, dy = again_on_cpu(residuals, dy)
     sigma, rest = both_logistic(wide(x))
     slope = sigma * (1 + wide(x) * rest)
     return (), (slope * wide(dy)).astype(dy.dtype)  # (2)

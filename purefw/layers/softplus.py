@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 from purefw.rule import Rule
 from purefw.shared.logistic import both_logistic, log1p_exp
 from purefw.shared.precision import wide
-from purefw.shared.recomputation import again
+from purefw.shared.recomputation import again_on_cpu
 from purefw.shared.structure import no_params
 
 
@@ -48,6 +48,6 @@ def backward(
     residuals: Float[Array, "*s"], dy: Float[Array, "*s"]
 ) -> tuple[tuple, Float[Array, "*s"]]:
     """Equation (2)."""
-    x, dy = again(residuals, dy)
+    x, dy = again_on_cpu(residuals, dy)
     sigma, _ = both_logistic(wide(x))
     return (), (sigma * wide(dy)).astype(dy.dtype)  # (2)

@@ -31,6 +31,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Key
 
+from purefw.shared.platform import on_cpu
 from purefw.shared.precision import wide
 from purefw.shared.recomputation import once
 from purefw.shared.sizes import check_sizes
@@ -77,6 +78,20 @@ def statistics(
 def normalise(x: Float[Array, "*x"], stats: Statistics) -> Float[Array, "*x"]:
     """Equation (3), in float32 where x has 16 bits."""
     return stats.s * (wide(x) - stats.mean)  # (3)
+
+
+def over_features(
+    v: Float[Array, "*b n"], scale: Float[Array, " n"]
+) -> Float[Array, "*b 1"]:
+    """Σ_i v_bi scale_i of each row.
+
+    On a CPU a product, because XLA's loops there add one number after the other;
+    elsewhere a sum, which joins the loop that makes v.
+    """
+    if on_cpu():
+        rows = v.reshape(-1, scale.size) @ scale
+        return rows.reshape(*v.shape[:-1], 1)
+    return jnp.sum(v * jnp.broadcast_to(scale, v.shape), axis=-1, keepdims=True)
 
 
 def paths(

@@ -2,7 +2,12 @@
 
 It is made when a program is traced, from JAX's default backend. What chooses:
 
-    softmax_attention    one head after the other on a CPU, else all at once
+    softmax_attention    heads one after the other and queries in blocks; else at once
+    linear_cross_entropy chunks of classes that fit into a cache; else 64 times larger
+    normalisation        sums over features as products; else as sums
+    recomputation        elementwise backwards kept apart from their forwards; else not
+
+The first is a CPU's. What a GPU does with either: docs/performance.md.
 """
 
 import jax

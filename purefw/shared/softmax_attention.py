@@ -32,8 +32,10 @@ query; backward computes (1) and (2) again, one product more than the six that a
 needed. Both passes go through the queries in at most BLOCKS blocks of QUERIES or more,
 and causal ones leave out the keys after a block, which saves almost half of all
 products. On a CPU one key head is computed after the other, so that the weights that
-live at a time are QUERIES S of one head, and fit into a cache; elsewhere all heads at
-once, which keeps a GPU busy.
+live at a time are QUERIES S of one head, and fit into a cache. Elsewhere all heads are
+computed at once, and all queries too while a key head has at most WEIGHTS weights: a GPU
+is kept busy by one large product, not by eight small ones, and where forward and
+backward stand in one program its compiler may keep z instead of computing it twice.
 Precision: for 16-bit inputs z, w and dz are float32, as in
 jax.nn.dot_product_attention; w and dz are rounded to the inputs' dtype as factors of
 the products (3), (4), (8), (9), which accumulate in float32.
@@ -56,9 +58,10 @@ from jaxtyping import Array, Bool, Float, Shaped
 
 from purefw.shared.platform import on_cpu
 from purefw.shared.precision import wide
-from purefw.shared.recomputation import again, once
+from purefw.shared.recomputation import again_on_cpu, once
 
 QUERIES, BLOCKS = 128, 8
+WEIGHTS = 2**22  # 16 MB of float32 a key head
 
 
 class AttentionInput(NamedTuple):
@@ -126,7 +129,7 @@ def attend_backward(
     residuals: AttentionResiduals, dy: Float[Array, "b t n v"], *, causal: bool
 ) -> tuple[Float[Array, "b t n h"], Float[Array, "b s m h"], Float[Array, "b s m v"]]:
     """Equations (1), (2) and (4) to (9): dqueries, dkeys, dvalues."""
-    (x, top, total), dy = again(residuals, dy)
+    (x, top, total), dy = again_on_cpu(residuals, dy)
     rest = _grouped(dy, x.keys.shape[2]), top, total
     heads = _Heads(*_by_key_head(x), *rest)
     dq, dk, dv = over_heads(partial(_head_backward, causal=causal), heads)
@@ -224,8 +227,10 @@ def _head_backward(
 
 def _blocks(x: _Heads, causal: bool) -> list[tuple[slice, int]]:
     """The queries of each block, and how many keys they may see."""
-    steps, keys = x.queries.shape[0], x.keys.shape[0]
+    (steps, group, _), keys = x.queries.shape, x.keys.shape[0]
     size = max(QUERIES, -(-steps // BLOCKS))
+    if not on_cpu() and steps * group * keys <= WEIGHTS:
+        size = steps
     starts = range(0, steps, size)
     rows = [slice(start, min(start + size, steps)) for start in starts]
     return [(r, min(r.stop, keys) if causal else keys) for r in rows]

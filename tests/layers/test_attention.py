@@ -172,12 +172,12 @@ def test_a_length_outside_the_array_hides_all_keys_or_none():
     assert mask.sum(axis=(1, 2, 3)).tolist() == [0, 0, 7, 7]
 
 
-@pytest.mark.parametrize("in_turn", [True, False])
+@pytest.mark.parametrize("in_turn, weights", [(True, 0), (False, 0), (False, 1000)])
 @pytest.mark.parametrize(
     "steps", [(5, 11), *(pytest.param(s, marks=SLOW) for s in [(7, 7), (11, 5)])]
 )
 def test_blocks_of_queries_and_all_heads_at_once_change_nothing(
-    keys, steps, in_turn, monkeypatch
+    keys, steps, in_turn, weights, monkeypatch
 ):
     x = drawn(keys, 6, 3, steps=steps)
     mask = chance.bernoulli(next(keys), 0.7, (2, 1, *steps))
@@ -187,6 +187,7 @@ def test_blocks_of_queries_and_all_heads_at_once_change_nothing(
         with monkeypatch.context() as patch:
             patch.setattr(softmax_attention, "QUERIES", 2)
             patch.setattr(softmax_attention, "BLOCKS", 3)
+            patch.setattr(softmax_attention, "WEIGHTS", weights)
             patch.setattr(softmax_attention, "on_cpu", lambda: in_turn)
             parts = both_ways(rule, x._replace(mask=m))
         for a, b in zip(whole, parts, strict=True):  # Measured: 9e-16.
