@@ -1,5 +1,7 @@
 """What all tests share: compiled programs, and the precision of a first session.
 
+Doctests run in float32 and spare XLA its optimiser: their programs are small.
+
 Programs are kept in .pytest_cache/jax: one compilation serves both workers, the
 processes that tests start, and the next run. `pytest --cache-clear` forgets them.
 """
@@ -21,10 +23,12 @@ import jax  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
-def default_precision_in_doctests(request):
+def a_first_session_in_doctests(request):
     """Turn float64 off around a doctest; the tests proper have it on."""
     if not isinstance(request.node, pytest.DoctestItem):
         yield
         return
+    jax.config.update("jax_disable_most_optimizations", True)
     with jax.enable_x64(False):
         yield
+    jax.config.update("jax_disable_most_optimizations", False)

@@ -9,6 +9,19 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
 
+SMALL = (
+    "layers",
+    "losses",
+    "models",
+    "train",
+    "test_checkpoint",
+    "test_combinators",
+    "test_compose",
+    "test_invariants",
+    "test_plot",
+)
+
+
 @pytest.fixture
 def keys():
     """An endless supply of independent keys: call next(keys)."""
@@ -23,8 +36,7 @@ def little_optimisation_where_programs_are_small(request):
     It halves their time. The registry and the rounding are tested on what users run,
     and whole trainings are large.
     """
-    small = ("layers", "losses", "models", "test_invariants")
-    hasty = request.path.parent.name in small or request.path.stem in small
+    hasty = request.path.parent.name in SMALL or request.path.stem in SMALL
     hasty = hasty and request.path.stem != "test_courses"
     jax.config.update("jax_disable_most_optimizations", hasty)
     yield
