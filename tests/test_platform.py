@@ -47,4 +47,6 @@ def test_every_form_gives_the_same(name, monkeypatch):
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         scale = np.abs(b).max(initial=0)
         # Sums in another order; measured: 1e-15 of the largest entry.
-        np.testing.assert_allclose(a, b, rtol=0, atol=64 * np.finfo(b.dtype).eps * scale)
+        np.testing.assert_allclose(
+            a, b, rtol=0, atol=64 * np.finfo(b.dtype).eps * scale
+        )

@@ -16,7 +16,9 @@ in x, so dy goes back through the same weights, transposed.
 Invariants: rows of A sum to 1, hence a constant x gives that constant, and Σ dx = Σ dy.
 Convention: half-pixel centres, as in torch's align_corners=False and in
 jax.image.resize ("bilinear"); not align_corners=True.
-Precision: 16-bit x is interpolated in float32 and rounded once.
+Precision: 16-bit x is interpolated in float32 and rounded once. The products keep all
+digits, as jax.image.resize's do: a GPU's default keeps ten bits, and had 340 times the
+error on an H200.
 """
 
 from functools import partial
@@ -71,7 +73,7 @@ def forward(
         )
     x_wide = wide(x)
     a, b = _weights(x_wide, x.shape[1:3], factor)
-    y = jnp.einsum("pu,qv,buvc->bpqc", a, b, x_wide)  # (3)
+    y = jnp.einsum("pu,qv,buvc->bpqc", a, b, x_wide, precision="highest")  # (3)
     return y.astype(x.dtype), ()
 
 
@@ -83,7 +85,7 @@ def backward(
     dy_wide = wide(dy)
     lengths = dy.shape[1] // factor[0], dy.shape[2] // factor[1]
     a, b = _weights(dy_wide, lengths, factor)
-    dx = jnp.einsum("pu,qv,bpqc->buvc", a, b, dy_wide)  # (4)
+    dx = jnp.einsum("pu,qv,bpqc->buvc", a, b, dy_wide, precision="highest")  # (4)
     return (), dx.astype(dy.dtype)
 
 

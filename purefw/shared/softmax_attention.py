@@ -33,9 +33,9 @@ needed. Both passes go through the queries in at most BLOCKS blocks of QUERIES o
 and causal ones leave out the keys after a block, which saves almost half of all
 products. On a CPU one key head is computed after the other, so that the weights that
 live at a time are QUERIES S of one head, and fit into a cache. Elsewhere all heads are
-computed at once, and all queries too while a key head has at most WEIGHTS weights: a GPU
-is kept busy by one large product, not by eight small ones, and where forward and
-backward stand in one program its compiler may keep z instead of computing it twice.
+computed at once, and all queries too while a key head has at most WEIGHTS weights: one
+large product keeps a GPU busy, eight small ones do not; and where forward and backward
+stand in one program its compiler may keep z instead of computing it twice.
 Precision: for 16-bit inputs z, w and dz are float32, as in
 jax.nn.dot_product_attention; w and dz are rounded to the inputs' dtype as factors of
 the products (3), (4), (8), (9), which accumulate in float32.

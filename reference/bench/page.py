@@ -1,10 +1,11 @@
 """The tables of docs/performance.md, from the runs beside it.
 
     purefw bench --output docs/performance.json
+    purefw bench --device gpu --output docs/performance_gpu.json
     purefw bench --train --directory MNIST --output docs/training.json
     python -m reference.bench.page
 
-The first two measure; the last writes between the lines `<!-- measured -->` and
+The first three measure; the last writes between the lines `<!-- measured -->` and
 `<!-- /measured -->` of the page, from the root of the repository.
 """
 
@@ -19,19 +20,29 @@ from reference.generated import replaced, table
 DOCS = Path("docs")
 
 
-def page(run: Run, epochs: training.TrainRun) -> str:
+HEADERS = ("", "shape", "time", "ms", "product", "MB", "auto MB", "round")
+
+
+def page(run: Run, gpu: Run, epochs: training.TrainRun) -> str:
     """What stands between the two lines."""
-    return "\n".join(["", *rules(run), "", *trained(epochs), ""])
+    why = table((*HEADERS, "why"), ((*cells(run, r), WHY[r.name]) for r in run.rows))
+    there = table(HEADERS, (cells(gpu, row) for row in gpu.rows))
+    return "\n".join(
+        [
+            "",
+            *("### Rules, losses and networks", "", *rules(run), "", why, ""),
+            *("### The same on a GPU", "", *rules(gpu), "", there, ""),
+            *(*trained(epochs), ""),
+        ]
+    )
 
 
 def rules(run: Run) -> list[str]:
-    """The table of rules, losses and networks, and what made each what it is."""
+    """Above a table of rules, losses and networks: where, and what it amounts to."""
     steady = [row for row in run.rows if row.steady]
     memory = geometric_mean(map(memory_ratio, run.rows))
     slower = [row.name for row in steady if row.ratio > 1.03]
     return [
-        "### Rules, losses and networks",
-        "",
         f"{machine(run)} Ceilings: {run.ceilings.gigaflops:.0f} GFLOP/s of a matrix "
         f"product, {run.ceilings.gigabytes:.0f} GB/s of a copy; after the last row "
         f"{run.after.gigaflops:.0f} and {run.after.gigabytes:.0f}.{quiet(run)}",
@@ -41,11 +52,6 @@ def rules(run: Run) -> list[str]:
         f"{len(steady)} rows with a ratio, memory {memory:.2f} (nothing counted below "
         f"{FLOOR >> 20} MB). Slower than autodiff by more than 3 %: "
         f"{', '.join(slower) or 'none'}.",
-        "",
-        table(
-            ("", "shape", "time", "ms", "product", "MB", "auto MB", "round", "why"),
-            (cells(run, row) for row in run.rows),
-        ),
     ]
 
 
@@ -70,7 +76,6 @@ def cells(run: Run, row) -> tuple[str, ...]:
         f"{row.hand.temporary / 1e6:.1f}",
         f"{row.auto.temporary / 1e6:.1f}",
         f"{row.rounding:.2f}",
-        WHY[row.name],
     )
 
 
@@ -101,8 +106,9 @@ def machine(run: Run | training.TrainRun) -> str:
 
 def current(text: str) -> str:
     """The page with the tables of the runs in docs/."""
-    runs = load(DOCS / "performance.json"), training.load(DOCS / "training.json")
-    return replaced(text, "measured", page(*runs), who="page")
+    run, gpu = (load(DOCS / f"performance{of}.json") for of in ("", "_gpu"))
+    epochs = training.load(DOCS / "training.json")
+    return replaced(text, "measured", page(run, gpu, epochs), who="page")
 
 
 if __name__ == "__main__":
