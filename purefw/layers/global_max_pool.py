@@ -2,13 +2,16 @@
 
 b counts examples, c channels, r the places of all spatial axes in row-major order.
 
-    (1)  winner_bc = argmax_r x_brc                  y_bc = x_{b, winner_bc, c}
-    (2)  dx_brc = dy_bc if r = winner_bc else 0
+    (1)  y_bc      = max_r x_brc
+    (2)  winner_bc = min { r : x_brc = y_bc }
+    (3)  dx_brc    = dy_bc if r = winner_bc else 0
 
-(2): near x only the winner moves the maximum, and by as much as it moves itself.
+(3): near x only the winner moves the maximum, and by as much as it moves itself.
 Ties: the first of the equal entries gets all of dy, as in max_pool and torch's
 adaptive_max_pool2d; autodiff of jnp.max shares it equally.
-NaN in a channel is its maximum and gets dy.
+NaN in a channel is its maximum, and the first of them gets dy.
+Time: (1) and (2) are two loops over x that a CPU runs eight numbers at a time; argmax,
+whose comparisons carry a place along, takes one and three times as long.
 Invariant: Σ_r dx_brc = dy_bc.
 """
 
@@ -50,21 +53,23 @@ def global_max_pool() -> Rule[tuple, GlobalMaxPoolResiduals]:
 def forward(
     params: tuple, x: Float[Array, "b *n c"]
 ) -> tuple[Float[Array, "b c"], GlobalMaxPoolResiduals]:
-    """Equation (1)."""
+    """Equations (1) and (2)."""
     del params
     check_has_places("global_max_pool", x)
     places = x.reshape(x.shape[0], -1, x.shape[-1])
-    winner = jnp.argmax(places, axis=1, keepdims=True).astype(jnp.int32)  # (1)
-    y = jnp.take_along_axis(places, winner, axis=1)  # (1)
-    return y[:, 0], GlobalMaxPoolResiduals(winner[:, 0], Static(x.shape[1:-1]))
+    y = jnp.max(places, axis=1)  # (1)
+    is_top = (places == y[:, None]) | jnp.isnan(places)
+    place = lax.broadcasted_iota(jnp.int32, places.shape, 1)
+    winner = jnp.min(jnp.where(is_top, place, places.shape[1]), axis=1)  # (2)
+    return y, GlobalMaxPoolResiduals(winner, Static(x.shape[1:-1]))
 
 
 def backward(
     residuals: GlobalMaxPoolResiduals, dy: Float[Array, "b c"]
 ) -> tuple[tuple, Float[Array, "b *n c"]]:
-    """Equation (2)."""
+    """Equation (3)."""
     (winner, lengths), (b, c) = residuals, dy.shape
     shape = (b, math.prod(lengths.value), c)
     is_winner = lax.broadcasted_iota(jnp.int32, shape, 1) == winner[:, None, :]
-    dx = jnp.where(is_winner, dy[:, None, :], 0)  # (2)
+    dx = jnp.where(is_winner, dy[:, None, :], 0)  # (3)
     return (), dx.reshape(b, *lengths.value, c)
