@@ -2,6 +2,9 @@
 
 Doctests run in float32 and spare XLA its optimiser: their programs are small.
 
+tests/repeats.txt names the dear tests whose kind another test covers by default: they
+are marked slow here.
+
 Programs are kept in .pytest_cache/jax: one compilation serves both workers, the
 processes that tests start, and the next run. `pytest --cache-clear` forgets them.
 """
@@ -20,6 +23,18 @@ for name, value in PROGRAMS.items():  # Read where jax is first imported: below.
     os.environ.setdefault(name, value)
 
 import jax  # noqa: E402
+
+
+REPEATS = Path(__file__).parent / "tests/repeats.txt"
+
+
+@pytest.hookimpl(tryfirst=True)  # Before -m looks at the marks.
+def pytest_collection_modifyitems(items):
+    """Mark the repeats slow."""
+    repeats = set(REPEATS.read_text().splitlines())
+    for item in items:
+        if item.nodeid in repeats:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
