@@ -24,7 +24,6 @@ for name, value in PROGRAMS.items():  # Read where jax is first imported: below.
 
 import jax  # noqa: E402
 
-
 REPEATS = Path(__file__).parent / "tests/repeats.txt"
 
 
