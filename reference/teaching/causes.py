@@ -4,6 +4,8 @@ The diagnosis calls the submission as it calls any backward that JAX cannot trac
 it states is proved at probes and sizes that the submission has not seen before.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -30,6 +32,10 @@ __all__ = ["Cause", "causes"]
 LATEST = (
     "backward uses what the latest call of forward left behind, not the residuals that "
     "it is given: right after its own forward it is right"
+)
+EARLIER = (
+    "backward depends on earlier calls, not only on the residuals that it is given: in "
+    "a process of its own, where nothing was called before, it is right"
 )
 
 
@@ -72,10 +78,7 @@ def causes(box: Sandbox, gradients: Answers) -> dict[str, Cause]:
     Raises:
         Refused: the submission does what it may not, or takes too long.
     """
-    found = {
-        name: Cause("state: latest call", "C9", (name,), LATEST)
-        for name in right_after_forward(box, gradients)
-    }
+    found = stateful(box, gradients)
     by_question: dict[int, tuple[Question, list[str]]] = {}
     for name, answers in gradients.items():
         first = first_wrong(answers)
@@ -87,17 +90,37 @@ def causes(box: Sandbox, gradients: Answers) -> dict[str, Cause]:
     return {n: replace(c, sentence=f"{n}: {c.sentence}") for n, c in found.items()}
 
 
-def right_after_forward(box: Sandbox, gradients: Answers) -> list[str]:
+def stateful(box: Sandbox, gradients: Answers) -> dict[str, Cause]:
     """Wrong gradients that are right where backward follows its own forward.
 
     `ask` runs every forward before the first backward, so that what a forward keeps in
     the module is another configuration's by then.
     """
-    names = [n for n, answers in gradients.items() if any(a.wrong for a in answers)]
+    wrong = [n for n, answers in gradients.items() if any(a.wrong for a in answers)]
+    latest = right_in(lambda: nullcontext(box), wrong, gradients)
+    rest = [n for n in wrong if n not in latest]
+    earlier = right_in(box.another, rest, gradients)
+    return {
+        name: Cause(label, "C9", (name,), sentence)
+        for label, sentence, names in (
+            ("state: latest call", LATEST, latest),
+            ("state: earlier call", EARLIER, earlier),
+        )
+        for name in names
+    }
+
+
+def right_in(
+    process: Callable[[], AbstractContextManager[Sandbox]],
+    names: list[str],
+    gradients: Answers,
+) -> list[str]:
+    """Gradients that are right in a process whose latest call is their forward."""
     for k in range(len(gradients[names[0]]) if names else 0):
         q = gradients[names[0]][k].question
-        forward(box, q)
-        now = {n: judged(q, n, value) for n, value in backward(box, q).items()}
+        with process() as box:
+            forward(box, q)
+            now = {n: judged(q, n, value) for n, value in backward(box, q).items()}
         names = [n for n in names if now[f"backward {n}"].wrong is None]
         if not names:
             break

@@ -119,6 +119,10 @@ class Sandbox:
         """Kill it."""
         self.close()
 
+    def another(self) -> "Sandbox":
+        """The same submission in a process of its own, not started yet."""
+        return Sandbox(self.source, self.file, self.limits)
+
     def close(self) -> None:
         """Kill the process and all that it may have started."""
         try:
