@@ -14,14 +14,26 @@ from reference.teaching.marks import HINTS, Grade, grade_from
 
 FEWEST = 3
 STYLE = """
-:root { color-scheme: light dark; }
+:root { color-scheme: light dark; --wrong: light-dark(#b3141d, #ff9a9e); }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto;
        padding: 0 1rem; }
+h1 { font-size: 1.5rem; line-height: 1.3; }
+h2 { font-size: 1.2rem; margin: 2rem 0 0; }
 table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8886;
-         vertical-align: top; }
-.bar { display: inline-block; height: .8rem; background: #c33; }
-small { opacity: .75; }
+th, td { text-align: left; padding: .4rem .6rem .4rem 0; vertical-align: top;
+         border-bottom: 1px solid #8886; overflow-wrap: anywhere; }
+.bar { display: block; width: 6rem; height: .5rem; background: #8883; }
+.bar span { display: block; height: 100%; background: var(--wrong); }
+th:nth-child(2) { width: 9rem; }
+small { opacity: .8; }
+@media (max-width: 40rem) {
+  body { margin: 1rem auto; }
+  tr { display: grid; grid-template-columns: 1fr 7rem; gap: 0 1rem; padding: .5rem 0;
+       border-bottom: 1px solid #8886; }
+  th, td { border: 0; padding: .1rem 0; }
+  tr:first-child { display: none; }
+  td:last-child { grid-column: 1 / -1; }
+}
 """
 
 
@@ -102,7 +114,7 @@ def as_text(found: list[Summary]) -> str:
     """For a terminal: the terms that are wrong, the most common first."""
     lines: list[str] = []
     for s in found:
-        lines.append(headline(s))
+        lines.append(f"{s.exercise}: {headline(s)}")
         for term in wrong_terms(s):
             lines.append(f"  {term.wrong:>3} of {s.count - s.refused}  {term.name}")
             lines += [f"{'':<14}{n} × {cause}" for cause, n in causes(term)]
@@ -110,15 +122,15 @@ def as_text(found: list[Summary]) -> str:
 
 
 def headline(s: Summary) -> str:
-    """An exercise in one line."""
+    """How many results an exercise has, in one line."""
     if s.count < FEWEST:
-        return f"{s.exercise}: fewer than {FEWEST} results, not shown"
-    return f"{s.exercise}: {s.count} results, {s.refused} not judged; {climbed(s)}"
+        return f"fewer than {FEWEST} results, not shown"
+    return f"{s.count} results, {s.refused} not judged; hints: {climbed(s)}"
 
 
 def climbed(s: Summary) -> str:
     """How many went how far up the ladder."""
-    names = ("no hint", *HINTS)
+    names = ("none", *HINTS)
     return ", ".join(f"{n} × {names[k]}" for k, n in sorted(s.hints.items()))
 
 
@@ -140,7 +152,7 @@ def as_html(found: list[Summary]) -> str:
     parts = [section(s) for s in found]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Class report</title><style>{STYLE}</style></head><body>"
         "<h1>Which term is misunderstood by how many</h1>"
         f"{''.join(parts)}</body></html>\n"
@@ -153,19 +165,18 @@ def section(s: Summary) -> str:
     head = f"<h2>{escape(s.exercise)}</h2><p>{escape(headline(s))}</p>"
     if not rows:
         return head
-    return (
-        f"{head}<table><tr><th>term<th>wrong<th>of which at edges only<th>causes</tr>"
-        f"{rows}</table>"
-    )
+    return f"{head}<table><tr><th>term<th>wrong<th>causes</tr>{rows}</table>"
 
 
 def row(s: Summary, term: Term) -> str:
     """A term."""
     judged = s.count - s.refused
-    width = 6 * term.wrong / judged
+    width = term.wrong / judged
     said = "<br>".join(f"{n} × {escape(cause)}" for cause, n in causes(term))
+    edges = f"<small>{term.half} at edges only</small>" if term.half else ""
     return (
-        f"<tr><td><code>{escape(term.name)}</code><td>{term.wrong} of {judged}<br>"
-        f'<span class="bar" style="width:{width:.2f}rem"></span>'
-        f"<td>{term.half}<td><small>{said}</small></tr>"
+        f"<tr><td><code>{escape(term.name)}</code>"
+        f"<td>{term.wrong} of {judged}"
+        f'<span class="bar"><span style="width:{width:.0%}"></span></span>'
+        f"{edges}<td><small>{said}</small></tr>"
     )
