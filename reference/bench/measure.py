@@ -2,12 +2,15 @@
 
     (1)  q_r    = time of the program by hand / time by autodiff     in round r
     (2)  ratio  = median_r q_r
-    (3)  spread = (upper quartile - lower quartile of q_r) / ratio
+    (3)  spread = (q_(u) - q_(l)) / ratio     l, u = 1/2 ∓ 0.98/√R of the sorted q
 
-In every round each program runs often enough to fill TARGET seconds, the two taking
-turns at who goes first, so that what disturbs one disturbs the other. A ratio whose
-spread exceeds STEADY after MORE times as many rounds is not a measurement, and the row
-says so. Temporary memory, operations and bytes are the compiler's own numbers: they
+(3) is the width of an interval that holds the true median in 19 runs of 20, however the
+rounds are distributed: how many of them lie below it is a matter of R fair coins. In
+every round each program runs often enough to fill TARGET seconds, the two taking turns
+at who goes first, so that what disturbs one disturbs the other. Rounds go on until the
+spread is at most STEADY; a ratio whose spread exceeds it after MORE times as many is no
+measurement, and the row says so. Temporary memory, operations and bytes are the
+compiler's own numbers: they
 repeat exactly.
 """
 
@@ -24,9 +27,9 @@ import numpy as np
 from reference.bench.case import Case, cast, floats
 
 ROUNDS = 11
-MORE = 3
+MORE = 9
 TARGET = 0.02
-STEADY = 0.15
+STEADY = 0.1
 NOTHING = 1e-9  # A leaf this small beside the others is zero, but for rounding.
 
 
@@ -162,7 +165,8 @@ def seconds(f: Callable, args: tuple, calls: int) -> float:
 
 def spread(ratios: np.ndarray) -> float:
     """Equation (3)."""
-    low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
+    half = min(0.98 / len(ratios) ** 0.5, 0.5)
+    low, middle, high = np.quantile(ratios, [0.5 - half, 0.5, 0.5 + half])
     return float((high - low) / middle)
 
 

@@ -62,7 +62,7 @@ def summary(run: Run) -> str:
     lines = [
         f"{run.device}, {run.dtype}, {run.versions}, {run.date}",
         "time: by hand / by autodiff, the median of interleaved rounds, ± the width of "
-        "their middle half; ms: by hand; MB: temporary memory by hand, and autodiff's; "
+        "its 95 % interval; ms: by hand; MB: temporary memory by hand, and autodiff's; "
         "flops, bytes, compile: by hand / by autodiff; round: our largest error by "
         "autodiff's",
         f"geometric means: time {geometric_mean(r.ratio for r in steady):.2f} of "

@@ -6,7 +6,8 @@ named terms t gets a mark for each: the error is fitted by
 
     (1)  hand - truth = Σ_t α_t t
 
-and term t is right if α_t = 0. Where the error is no such sum, all its terms are lost.
+and term t is right if α_t = 0. Where the error is no such sum, all its terms are lost;
+where the terms depend on each other, those that are lost on another configuration.
 Right on the first two configurations and wrong on another is half.
 """
 
@@ -153,9 +154,11 @@ def split(mark: Mark, argument: str, answers: list[Answer]) -> list[Mark]:
     names = next((list(w) for w in weights if w), [])
     if not names:
         return [mark]
+    clear = [w for w in weights if w and not np.isnan([*w.values()]).any()]
+    guilty = {t for t in names if any(abs(w[t]) > ZERO for w in clear)} or set(names)
     marks = []
     for term in names:
-        lost = [w is not None and abs(w[term]) > ZERO for w in weights]
+        lost = [w is not None and is_lost(w[term], term in guilty) for w in weights]
         points = 0.5 if any(lost) else 1.0
         points = 0.0 if any(lost[:USUAL]) else points
         one = replace(mark, name=f"{mark.name}: {term}", points=points)
@@ -163,11 +166,17 @@ def split(mark: Mark, argument: str, answers: list[Answer]) -> list[Mark]:
     return marks
 
 
+def is_lost(coefficient: float, guilty: bool) -> bool:
+    """Whether a term is wrong; where that cannot be told, whether it is elsewhere."""
+    return guilty if np.isnan(coefficient) else abs(coefficient) > ZERO
+
+
 def coefficients(answer: Answer, argument: str) -> dict[str, float] | None:
     """α of (1) by term, all 1 where the error is no such sum.
 
-    None where there are no terms; where the answer is wrong and the terms depend on
-    each other, as in a row of one entry, they cannot be told apart: 1 for each.
+    None where there are no terms; NaN for each where the answer is wrong and the terms
+    depend on each other, as in a row of one entry: another configuration tells them
+    apart.
     """
     q = answer.question
     if q.part.terms is None:
@@ -189,8 +198,10 @@ def coefficients(answer: Answer, argument: str) -> dict[str, float] | None:
         return dict.fromkeys(values, 1.0)
     alpha, _, rank, _ = np.linalg.lstsq(matrix, error, rcond=1e-10)
     left = np.abs(matrix @ alpha - error).max()
-    if rank < len(values) or left > 1e-9 * np.abs(error).max():
+    if left > 1e-9 * np.abs(error).max():
         return dict.fromkeys(values, 1.0)
+    if rank < len(values):
+        return dict.fromkeys(values, np.nan)
     return dict(zip(values, map(float, alpha)))
 
 

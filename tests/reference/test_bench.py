@@ -79,10 +79,25 @@ def test_a_stored_array_shows_in_the_memory():
 
 
 @pytest.mark.parametrize(
-    ("ratios", "spread"), [([0.5, 0.5, 0.5], 0), ([1, 2, 3, 4, 5], 2 / 3)]
+    ("ratios", "spread"),
+    [([0.5] * 3, 0), ([1, 2, 3], 2 / 2), (np.arange(101), 0.39)],
 )
-def test_spread_is_the_middle_half_by_the_median(ratios, spread):
-    assert measure.spread(np.array(ratios)) == pytest.approx(spread)
+def test_spread_is_the_interval_of_the_median(ratios, spread):
+    assert measure.spread(np.array(ratios)) == pytest.approx(spread, rel=0.01)
+
+
+def test_the_interval_holds_the_median_in_19_runs_of_20():
+    rng = np.random.default_rng(0)
+    held = []
+    for rounds in (11, 33, 99):
+        for sample in rng.lognormal(0, 0.3, (400, rounds)):
+            half = 0.98 / rounds**0.5
+            low, high = np.quantile(sample, [0.5 - half, 0.5 + half])
+            assert measure.spread(sample) == pytest.approx(
+                (high - low) / np.median(sample)
+            )
+            held.append(low <= 1 <= high)
+    assert 0.93 < np.mean(held) < 0.97
 
 
 def test_rounds_that_disagree_give_no_ratio(row):
