@@ -34,6 +34,7 @@ from reference.teaching.hunt.network import (
 )
 
 ENOUGH = 0.8  # Of the right network's accuracy.
+ALONG = 0.5  # Below this cosine a step does not go where it should.
 ROWS = 7
 
 
@@ -78,10 +79,7 @@ class Hunt:
         said = f"{wrong:.1%} where the right network reaches {true:.1%}"
         if wrong >= ENOUGH * true:
             return said
-        return (
-            f"{said}: less than {ENOUGH:.0%} of it, because {self.mistake.title} at a "
-            "place through which every gradient goes does not train"
-        )
+        return f"{said}: less than {ENOUGH:.0%} of it, because {reason(self)}"
 
     def guess(self, mistake: str, place: str) -> tuple[bool, str]:
         """Whether class and place are named, and what is said."""
@@ -132,13 +130,8 @@ def train(h: Hunt, place: str) -> str:
 
 def network(h: Hunt, place: str) -> str:
     """The whole gradient."""
-    with jax.enable_x64(True):
-        params, x, labels = minibatch(h)
-        s = h.setting
-        _, hand = loss_and_grad(s.network, s.loss)(params, x, labels)
-        value = lambda p: s.loss.forward(s.network.forward(p, x)[0], labels)[0]  # noqa: E731
-        true = jax.grad(value)(params)
-    names = [n for n, p in zip(s.parts, params) for _ in jax.tree.leaves(p)]
+    hand, true = gradients(h)
+    names = [n for n, p in zip(h.setting.parts, true) for _ in jax.tree.leaves(p)]
     lines = []
     for name, (path, a), b in zip(
         names, jax.tree.leaves_with_path(hand), jax.tree.leaves(true)
@@ -147,6 +140,40 @@ def network(h: Hunt, place: str) -> str:
         leaf = jax.tree_util.keystr(path).rpartition(".")[2]
         lines.append(f"{name:<9}{leaf:<8} relative error {error:.1e}")
     return "\n".join(lines)
+
+
+def gradients(h: Hunt) -> tuple[Any, Any]:
+    """By hand and by autodiff, a tree of parameters each."""
+    with jax.enable_x64(True):
+        params, x, labels = minibatch(h)
+        s = h.setting
+        _, hand = loss_and_grad(s.network, s.loss)(params, x, labels)
+        value = lambda p: s.loss.forward(s.network.forward(p, x)[0], labels)[0]  # noqa: E731
+        return hand, jax.grad(value)(params)
+
+
+def reason(h: Hunt) -> str:
+    """Why it does not train: how its gradient lies to autodiff's, or its updates."""
+    if h.place == "optimiser":
+        return f"its updates are not AdamW's: {optimiser(h, '').splitlines()[-1]}"
+    hand, true = gradients(h)
+    off = [
+        f"{place} {c:.2f}"
+        for place, a, b in zip(h.setting.parts, hand, true)
+        if jax.tree.leaves(b) and (c := cosine(a, b)) < ALONG
+    ]
+    said = f"the gradient's cosine to the right one is {cosine(hand, true):.2f}"
+    return f"{said} ({', '.join(off)})" if off else said
+
+
+def cosine(one: Any, other: Any) -> float:
+    """Of two trees; 0 where one vanishes."""
+    a, b = (
+        np.concatenate([np.ravel(v) for v in jax.tree.leaves(tree)])
+        for tree in (one, other)
+    )
+    length = np.linalg.norm(a) * np.linalg.norm(b)
+    return float(a @ b / length) if length else 0.0
 
 
 def minibatch(h: Hunt) -> tuple[Any, Any, Any]:

@@ -1,11 +1,19 @@
 """Hunts: every class, different for every seed, found by what can be asked."""
 
+import jax
 import pytest
 
 from reference.teaching.hunt.classes import CLASSES
-from reference.teaching.hunt.game import ENOUGH, ask, hunt
+from reference.teaching.hunt.game import ENOUGH, ask, hunt, reason
 
 BY_CLASS = {hunt(seed).mistake.name: seed for seed in range(18)}
+
+
+@pytest.fixture(autouse=True)
+def promotion_as_users_have_it():
+    """Optax multiplies floats by counts."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
 
 
 def test_eighteen_seeds_in_a_row_have_eighteen_classes():
@@ -69,6 +77,16 @@ def test_the_network_trains_or_the_hunt_says_why_not(name):
     wrong, right = (a[-1] for a in h.accuracy)
     assert right > 0.9
     assert (wrong >= ENOUGH * right) != ("because" in h.plausible)
+
+
+def test_why_it_does_not_train_is_measured():
+    h = hunt(BY_CLASS["C6"])
+    assert (
+        reason(with_nothing_wrong(h))
+        == "the gradient's cosine to the right one is 1.00"
+    )
+    assert f"({h.place} 0." in reason(h)
+    assert "learning rates" in reason(hunt(BY_CLASS["C17"]))
 
 
 @pytest.mark.parametrize(
