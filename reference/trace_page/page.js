@@ -106,7 +106,7 @@ function picture(name, p, scale = p.scale) {
   canvas.addEventListener("pointermove", (event) => { line.textContent = under(event, canvas, p); });
   canvas.addEventListener("pointerleave", () => { line.textContent = usual; });
   return make(
-    "figure", {}, make("figcaption", {}, title, ` ${tuple(p)}`), canvas,
+    "figure", {}, make("figcaption", {}, title, " ", make("span", { class: "whole" }, tuple(p))), canvas,
     make("figcaption", {}, line), p.values ? numbers(p) : null,
   );
 }
@@ -117,7 +117,8 @@ const gallery = (side) =>
 // one step
 
 function equations(lines) {
-  return lines.length ? make("pre", { tabindex: "0" }, lines.join("\n")) : null;
+  const each = lines.map((line) => make("span", {}, `${line}\n`));
+  return lines.length ? make("pre", {}, each) : null;
 }
 
 function findings(step) {
@@ -243,7 +244,7 @@ function keys(event) {
   const goal = {
     ArrowLeft: current - 1, ArrowRight: current + 1, Home: 0, End: steps.length - 1,
   }[event.key];
-  if (goal === undefined || event.target.closest("pre, .scroll")) return; // They scroll.
+  if (goal === undefined || event.target.closest(".scroll")) return; // It scrolls.
   event.preventDefault();
   select(goal);
 }
@@ -267,9 +268,12 @@ function budget() {
 
 function start() {
   const worst = steps.some((s) => s.state === "wrong") || trace.first !== null ? "wrong" : "right";
-  $("title").textContent = `${trace.network} under ${trace.loss} = ${show(trace.value)}`;
+  const network = trace.network.replaceAll("(", "(\u200b"); // A line may break there.
+  $("title").textContent = `${network} under ${trace.loss} = ${show(trace.value)}`;
   $("findings").append(
-    ...trace.sentences.slice(0, 1).map((s) => make("p", { class: `finding ${worst}` }, s)),
+    ...trace.sentences.slice(0, 1).map((s) => make(
+      "p", { class: `finding ${worst}` }, s.replace(` of ${trace.network}`, ""), // The title has it.
+    )),
     ...trace.sentences.slice(1).filter((s) => !s.includes(" is off by ")).map((s) => make("p", { class: "finding" }, s)),
     ...trace.notes.map((s) => make("p", { class: "faint" }, `note: ${s}`)),
   );

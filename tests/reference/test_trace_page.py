@@ -208,8 +208,16 @@ def test_a_phone_shows_it_without_scrolling_sideways(show):
     for key in ["End"] + ["ArrowLeft"] * 4:
         page.keyboard.press(key)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        cut = "all => all.filter(e => e.scrollWidth > e.clientWidth).length"
+        assert page.locator("pre, h1").evaluate_all(cut) == 0
         selected = page.locator("[aria-selected=true]").bounding_box()
         assert 0 <= selected["x"] and selected["x"] + selected["width"] <= 361
+
+
+def test_the_name_of_the_network_is_said_once(show):
+    page = show("right")
+    assert page.locator("#findings p").all_inner_texts() == ["All 3 steps are right."]
+    assert page.locator("h1").inner_text().count("linear") == 1
 
 
 def test_the_roles_and_the_focus_are_those_of_tabs(show):
