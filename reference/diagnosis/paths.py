@@ -119,7 +119,7 @@ def left_out(stage: Stage, paths: Paths, i: int) -> Iterator[Hypothesis]:
             what = factor or f"derivative of {edge.primitive}"
             text = f"derivative of {named(edge)}, as if it were the identity"
             yield Hypothesis(
-                f"factor: missing {what} {edge.source}",
+                f"factor: missing {what} {edge.source}".rstrip(),
                 "C2",
                 f"lacks the {f'factor {factor} of {named(edge)}' if factor else text}",
                 sides,
