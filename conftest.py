@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def a_first_session_in_doctests(request):
-    """Turn float64 off around a doctest; the tests proper have it on."""
+    """Around a doctest: float32, and XLA in haste. The tests proper have float64."""
     if not isinstance(request.node, pytest.DoctestItem):
         yield
         return

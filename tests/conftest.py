@@ -34,7 +34,7 @@ def little_optimisation_where_programs_are_small(request):
     """Spare XLA's optimiser the hundreds of small programs of the library's own tests.
 
     It halves their time. The registry and the rounding are tested on what users run,
-    and whole trainings are large.
+    and what trains whole networks, test_courses, is not small.
     """
     hasty = request.path.parent.name in SMALL or request.path.stem in SMALL
     hasty = hasty and request.path.stem != "test_courses"

@@ -10,8 +10,8 @@ b counts examples, c channels, r the places of all spatial axes in row-major ord
 Ties: the first of the equal entries gets all of dy, as in max_pool and torch's
 adaptive_max_pool2d; autodiff of jnp.max shares it equally.
 NaN in a channel is its maximum, and the first of them gets dy.
-Time: (1) and (2) are two loops over x that a CPU runs eight numbers at a time; argmax,
-whose comparisons carry a place along, takes one and three times as long.
+Time: (1) and (2) are two plain loops over x; forward and backward with argmax, whose
+comparisons carry a place along, take more than three times as long on a CPU.
 Invariant: Σ_r dx_brc = dy_bc.
 """
 

@@ -102,11 +102,11 @@ def backward(
     residuals: NormResiduals, dy: Float[Array, "*b n"]
 ) -> tuple[NormParams, Float[Array, "*b n"]]:
     """Equations (3) to (5)."""
-    (x, stats, (scale, bias)), dy = again(residuals, dy)
-    xhat, n = normalise(x, stats), scale.size  # (1)
-    dy, v = wide(dy), wide(dy) * xhat
+    residuals, dy = again(residuals, dy)
+    x, stats, (scale, bias) = residuals
+    xhat, dxhat = _xhat_and_dxhat(residuals, dy)  # (1), (4)
+    n, dy, v = scale.size, wide(dy), wide(dy) * xhat
     dscale, dbias = (jnp.sum(u.reshape(-1, n), axis=0) for u in (v, dy))  # (3)
-    dxhat = jnp.broadcast_to(wide(scale), x.shape) * dy  # (4)
     mean, product = (over_features(u, wide(scale)) / n for u in (dy, v))
     dx = stats.s * (dxhat - mean - xhat * product)  # (5)
     dparams = NormParams(dscale.astype(scale.dtype), dbias.astype(bias.dtype))

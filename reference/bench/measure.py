@@ -165,9 +165,14 @@ def seconds(f: Callable, args: tuple, calls: int) -> float:
 
 def spread(ratios: np.ndarray) -> float:
     """Equation (3)."""
+    low, high = interval(ratios)
+    return float((high - low) / np.median(ratios))
+
+
+def interval(ratios: np.ndarray) -> np.ndarray:
+    """q_(l) and q_(u) of (3)."""
     half = min(0.98 / len(ratios) ** 0.5, 0.5)
-    low, middle, high = np.quantile(ratios, [0.5 - half, 0.5, 0.5 + half])
-    return float((high - low) / middle)
+    return np.quantile(ratios, [0.5 - half, 0.5 + half])
 
 
 def rounding_ratio(case: Case, hand, auto, args: tuple, dtype: Any) -> float:

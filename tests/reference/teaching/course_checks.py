@@ -9,7 +9,7 @@ on one usual configuration. They differ in the cotangent c, and in what they ask
     (2)  d_i - D_i
 
 CMU needle (homework 1, at operator level): c = 1, h = 1e-4, the norms of (2) summed
-over the arguments at most 1e-6 of a gradient's size. Stanford cs231n: random c, h =
+over the arguments at most 1e-6 of one plus those of (1). Stanford cs231n: random c, h =
 1e-5, each entry's |(2)| at most 1e-6 of |d_i| + |D_i|. Cornell minitorch: c = 1, h =
 1e-6, one random index of each argument, to 1e-2 absolutely or relatively.
 """

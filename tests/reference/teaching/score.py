@@ -8,6 +8,7 @@ which the tables of docs/teaching.md are made.
 import json
 import sys
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 from reference.generated import replaced, table
@@ -66,6 +67,7 @@ def score(planted: Planted) -> Scored:
     )
 
 
+@cache
 def usual(name: str) -> list:
     """Each part with its usual configuration."""
     exercise = EXERCISES[name]
