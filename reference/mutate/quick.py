@@ -121,17 +121,23 @@ def shaken(v: np.ndarray, rng: np.random.Generator, size: float = 2 * UNIT):
 
 
 def is_smooth(probe: Probe, trial: Trial, truth: Noisy) -> bool:
-    """Whether the truth stays what it is on both sides of the point."""
+    """Whether the truth stays what it is on both sides of the point.
+
+    Arguments that are not judged, labels kept as floats, stay what they are.
+    """
     rng = generator(probe.seed, 12)
     live, dys = lift(trial.point.live), lift(probe.split(trial.cotangent))
     signs = [rng.choice([-1.0, 1.0], v.shape) for v in live]
+    judged = probe.problem.is_judged
     for side in (1, -1):
         beside = [
-            v + side * 1e-9 * (rms(v) or 1.0) * s
-            for v, s in zip(live, signs, strict=True)
+            v + side * is_judged * 1e-9 * (rms(v) or 1.0) * s
+            for v, s, is_judged in zip(live, signs, judged, strict=True)
         ]
         there = probe.oracle.truth(beside, trial.point.rest, dys).value
-        for v, w in zip(truth.value[: len(live)], there):
+        for v, w, is_judged in zip(truth.value[: len(live)], there, judged):
+            if not is_judged:
+                continue
             if not np.isfinite(w).all() or np.abs(v - w).max(initial=0) > JUMP * rms(v):
                 return False
     return True
@@ -141,7 +147,10 @@ def is_confirmed(probe: Probe, trial: Trial, truth: Noisy) -> bool:
     """Whether <V, d> = <dy, J d> for a random d: forward mode agrees with the truth."""
     rng = generator(probe.seed, 13)
     live, dys = lift(trial.point.live), lift(probe.split(trial.cotangent))
-    d = [rng.standard_normal(v.shape) * (rms(v) or 1.0) for v in live]
+    d = [
+        is_judged * rng.standard_normal(v.shape) * (rms(v) or 1.0)
+        for v, is_judged in zip(live, probe.problem.is_judged, strict=True)
+    ]
     forward = probe.oracle.forward_mode(live, trial.point.rest, d)
     terms = [v * w for v, w in zip(truth.value, d)]
     others = [v * w for v, w in zip(dys, forward)]

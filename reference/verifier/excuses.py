@@ -209,8 +209,10 @@ def by_surrogate(probe, trial: Trial, i: int, hand, noise) -> Excuse | None:
     dys = lift(probe.split(trial.cotangent))
     at = lift(trial.point.live), trial.point.rest, dys
     inlined = probe.oracle.inlined_truth(*at, unstop=True)
-    if not again(trial, hand[i], inlined[i], noise[i]).passes:
+    comparison = again(trial, hand[i], inlined[i], noise[i])
+    if not comparison.passes:
         return None
+    trial.comparisons[i] = comparison
     hidden = ", ".join(probe.oracle.customs)
     return Verdict.RIGHT, f"the derivative of what is computed; autodiff sees {hidden}"
 
@@ -235,7 +237,11 @@ def by_differences(probe, trial: Trial, i: int, hand, truth, noise) -> Excuse | 
 
 
 def wherever_they_differ(trial, i: int, hand, truth, noise, acquits: Callable) -> bool:
-    """Whether a witness acquits the hand in every entry that is off, or the worst."""
+    """Whether a witness acquits the hand in every entry that is off, or the worst.
+
+    The hand is then what was found true, so that the trial's comparison is put in terms
+    of it: a leaf whose autodiff is 0 everywhere, and wrong, has been tested.
+    """
     mended, comparison = truth[i].copy(), trial.comparisons[i]
     for _ in range(HEARINGS):
         if not acquits(comparison.index):
@@ -244,6 +250,7 @@ def wherever_they_differ(trial, i: int, hand, truth, noise, acquits: Callable) -
         comparison = again(trial, hand[i], mended, noise[i])
         if comparison.passes:
             break
+    trial.comparisons[i] = again(trial, hand[i], mended, noise[i])
     return True
 
 

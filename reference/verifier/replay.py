@@ -196,21 +196,39 @@ class Replay:
         return self.change.prolong and iterates(params)
 
     def while_(self, params: dict, values: list) -> list:
-        """A while loop whose condition and body are."""
+        """A while loop whose condition and body are.
+
+        Under vmap the condition has an entry for each of the batch, and whoever is done
+        waits for the others.
+        """
         c, b = params["cond_nconsts"], params["body_nconsts"]
         test, body = self.body(params["cond_jaxpr"]), self.body(params["body_jaxpr"])
 
-        def step(state):
-            return tuple(map(like, body(*values[c : c + b], *state), state))
+        def step(goes_on, state):
+            moved = map(like, body(*values[c : c + b], *state), state)
+            return tuple(chosen(goes_on, v, w) for v, w in zip(moved, state))
+
+        def advance(carry):
+            goes_on, count, state = carry
+            state = step(goes_on, state)
+            return (
+                test(*values[:c], *state)[0],
+                count + goes_on.astype(jnp.int32),
+                state,
+            )
+
+        def repeat(carry):
+            count, state = carry
+            return jnp.maximum(count - 1, 0), step(count > 0, state)
 
         start = tuple(map(jnp.asarray, values[c + b :]))
-        count, end = lax.while_loop(
-            lambda s: test(*values[:c], *s[1])[0],
-            lambda s: (s[0] + 1, step(s[1])),
-            (0, start),
+        goes_on = jnp.asarray(test(*values[:c], *start)[0])
+        count = jnp.zeros(goes_on.shape, jnp.int32)
+        _, count, end = lax.while_loop(
+            lambda carry: carry[0].any(), advance, (goes_on, count, start)
         )
         if self.change.prolong:
-            end = lax.fori_loop(0, count, lambda _, state: step(state), end)
+            _, end = lax.while_loop(lambda s: (s[0] > 0).any(), repeat, (count, end))
         return list(end)
 
     def cond_(self, params: dict, values: list) -> list:
@@ -276,6 +294,14 @@ def like(value: Any, model: Any) -> Any:
         if value.dtype == model.dtype
         else lax.convert_element_type(value, model.dtype)
     )
+
+
+def chosen(condition: Any, value: Any, other: Any) -> Any:
+    """One of two values; entry by entry of the leading axes that a condition has."""
+    if condition.ndim == 0:  # Of a loop, which ends where it does not hold.
+        return value
+    axes = tuple(range(condition.ndim))
+    return lax.select(lax.broadcast_in_dim(condition, value.shape, axes), value, other)
 
 
 def random_signs(shape: tuple, seed: Any, salt: int) -> jax.Array:

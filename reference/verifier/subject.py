@@ -203,6 +203,22 @@ def _placed(cotangents: dict[int, Any], count: int) -> tuple:
     return tuple(cotangents.get(i) for i in range(count))
 
 
+@dataclass(frozen=True, eq=False)
+class Held:
+    """An argument without a hash, say an array; equal to itself alone."""
+
+    value: Any
+
+
+def held(value: Any) -> Any:
+    """The value, or what holds it where it has no hash."""
+    try:
+        hash(value)
+    except TypeError:
+        return Held(value)
+    return value
+
+
 @dataclass(frozen=True)
 class CarriedForward:
     """A function with a derivative of its own, some arguments bound."""
@@ -218,7 +234,7 @@ class CarriedForward:
         """f with the bound arguments back in their places."""
         every = list(args)
         for i, value in self.bound:
-            every.insert(i, value)
+            every.insert(i, value.value if isinstance(value, Held) else value)
         return self.f(*every)
 
 
@@ -255,7 +271,7 @@ def carried(f: Callable, args: tuple) -> Subject:
     """The subject of a function that carries its own derivative."""
     decorated = undecorated(f)
     places = getattr(decorated, "nondiff_argnums", ())
-    bound = tuple((i, args[i]) for i in sorted(places))
+    bound = tuple((i, held(args[i])) for i in sorted(places))
     rest = tuple(a for i, a in enumerate(args) if i not in places)
     forward = CarriedForward(f, bound)
     primal = opened = OpenedPrimal(forward)

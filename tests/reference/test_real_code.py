@@ -23,6 +23,7 @@ from reference import Verdict, check_custom_vjp
 
 RIGHT, KINK, WRONG = Verdict.RIGHT, Verdict.KINK, Verdict.WRONG
 CONTRACT = Verdict.CONTRACT
+IMPRECISE = Verdict.IMPRECISE
 PACKAGES = ("jax", "optax", "equinox", "flax", "lineax", "ott", "jaxopt", "jaxoplanet")
 E4M3, E5M2 = jnp.float8_e4m3fn, jnp.float8_e5m2
 
@@ -352,10 +353,15 @@ CUSTOM_JVP = {
     "xlog1py": Case(SPECIAL + "xlog1py", (normal(5), unit(5))),
     "xlogx": Case(SPECIAL + "_xlogx", (unit(5),)),
     "zeta": Case(SPECIAL + "zeta", (2 + unit(5), 1 + unit(5))),
-    "log_ndtr": Case(SPECIAL + "log_ndtr", (3 * normal(7), 3)),
+    "log_ndtr": Case(
+        SPECIAL + "log_ndtr",
+        (3 * normal(7), 3),
+        IMPRECISE,
+        why="exp(-x²/2 - log Φ(x)) loses digits as its two large terms cancel: between "
+        "-4.9 and -2 up to 27 roundings of float32, autodiff of the series 5",
+    ),
     "expi": Case(SPECIAL + "expi", (normal(5),)),
     "sici": Case(SPECIAL + "sici", (3 * normal(5),)),
-    "expn": Case(SPECIAL + "expn", (np.array(3), 3 * unit(5))),
     "poch": Case(SPECIAL + "poch", (1 + unit(5), unit(5))),
     "hyp1f1": Case(SPECIAL + "hyp1f1", (1 + unit(3), 2 + unit(3), unit(3))),
     "hyp2f1": Case(
@@ -372,7 +378,12 @@ CUSTOM_JVP = {
     "nextafter": Case("equinox.internal:nextafter", (normal(5),)),
     "prevbefore": Case("equinox.internal:prevbefore", (normal(5),)),
     "two_norm": Case(NORM + "_two_norm", (normal(5),)),
-    "zero_grad_at_zero": Case(NORM + "_zero_grad_at_zero", (normal(5),)),
+    "zero_grad_at_zero": Case(
+        NORM + "_zero_grad_at_zero",
+        (normal(5),),
+        WRONG,
+        why="the identity, whose derivative at exactly 0 is made 0 on purpose",
+    ),
     "ott norm": Case("ott.math.utils:norm", (normal(5), None, None, False)),
     "ott logsumexp": Case(
         "ott.math.utils:logsumexp",
@@ -389,9 +400,9 @@ CUSTOM_JVP = {
     "jaxopt isotonic": Case(
         "jaxopt._src.isotonic:_isotonic_l2_pav",
         (normal(7),),
-        WRONG,
-        why="divides by the length of a block plus 1e-8, so that it is too small by up "
-        "to 1e-8, in float64 too",
+        CONTRACT,
+        why="for float32 it returns a float64 tangent where 64 bits are enabled, and "
+        "jax.vjp raises; it divides by the length of a block plus 1e-8, too",
     ),
     "kepler": Case("jaxoplanet.core.kepler:_kepler", (3 * unit(5), unit(5))),
     "zero_safe_sqrt": Case("jaxoplanet.utils:zero_safe_sqrt", (unit(5),)),
@@ -419,6 +430,7 @@ EXCLUDED = {
     "argument, which is what it is for",
     "jax._src.state.discharge:_eval_jaxpr_ad_error": NO_ARRAYS,
     "jax._src.numpy.ufuncs:_sinc_maclaurin": "defined at 0 alone, for its derivatives",
+    SPECIAL + "expn": "its loops take minutes at points that the verifier visits",
     "equinox._ad:_nondifferentiable": "raises where it is differentiated",
     "equinox._errors:_error": NO_ARRAYS,
     "equinox.internal._loop.checkpointed:_stop_gradient_on_unperturbed": NO_ARRAYS,
@@ -479,6 +491,11 @@ def test_every_custom_vjp_function_gets_the_verdict_that_it_deserves(case):
 @pytest.mark.parametrize("case", cases(CUSTOM_JVP))
 def test_every_custom_jvp_function_gets_the_verdict_that_it_deserves(case):
     judge(case)
+
+
+def test_differences_acquit_where_autodiff_sees_nothing():
+    """Bits moved by a cast have no derivative for autodiff; frexp's own is right."""
+    judge(CUSTOM_JVP["frexp"])
 
 
 def test_every_verdict_but_right_is_explained():

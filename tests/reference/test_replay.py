@@ -154,6 +154,22 @@ def test_prolonged_loops_run_twice_as_long():
     )
 
 
+def halved_below_one(x):
+    """As often as each entry needs it: under vmap, whoever is done waits."""
+    halve = jax.vmap(lambda x: jax.lax.while_loop(lambda y: y > 1, lambda y: y / 2, x))
+    return halve(x)
+
+
+def test_a_loop_under_vmap_ends_for_each_entry_by_itself():
+    x = jnp.array([[0.7, 5.0], [3.0, 100.0]])
+    halved = jax.vmap(halved_below_one)
+    np.testing.assert_array_equal(changed(halved, Change())(x), halved(x))
+    twice = changed(halved, Change(prolong=True))(x)  # 0, 3, 2 and 7 steps more.
+    np.testing.assert_array_equal(twice, halved(x) / 2.0 ** np.array([[0, 3], [2, 7]]))
+    slopes = jax.jvp(changed(halved, Change(inline=True)), (x,), (jnp.ones_like(x),))[1]
+    np.testing.assert_array_equal(slopes, halved(x) / x)
+
+
 @pytest.mark.parametrize("n,rounds", [(256, False), (3000, True)])
 def test_a_whole_number_that_a_narrow_dtype_rounds_is_noise(n, rounds):
     def f(x):

@@ -279,6 +279,18 @@ def test_the_reproducer_of_check_custom_vjp_runs_with_what_is_bound():
     assert replayed(report, f=power)[0] == "WRONG"
 
 
+@pytest.mark.parametrize("factor,verdict", [(1.0, "RIGHT"), (1.01, "WRONG")])
+def test_an_array_among_the_nondiff_argnums_is_bound(factor, verdict):
+    """An array has no hash."""
+    scaled = jax.custom_vjp(lambda a, x: jnp.sin(a * x), nondiff_argnums=(0,))
+    scaled.defvjp(
+        lambda a, x: (jnp.sin(a * x), x),
+        lambda a, x, dy: (factor * a * jnp.cos(a * x) * dy,),
+    )
+    report = check_custom_vjp(scaled, np.array(3.0), np.array([0.3, 1.2, -0.7]))
+    assert str(report.verdict) == verdict
+
+
 # What the user sees in place of a traceback
 
 
