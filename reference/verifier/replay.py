@@ -123,6 +123,8 @@ class Replay:
         if not (self.noisy and self.change.widen and is_narrow(dtype)):
             return value
         size, eps = abs(float(value)), float(jnp.finfo(dtype).eps)
+        if not np.isfinite(size):  # A maximum starts from -inf.
+            return value
         if size * 2**8 % 1 == 0 and size * eps <= 2:  # Written exactly: 0.5, 3.
             return value  # Beyond 2/eps, as 3000 in bfloat16, whole numbers round too.
         self.count += 1
