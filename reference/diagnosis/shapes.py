@@ -17,17 +17,21 @@ import numpy as np
 from reference.compare import LIMIT, compare, steady
 from reference.diagnosis.cause import Cause, Proof
 from reference.diagnosis.near import near
+from reference.diagnosis.numpy_code import followed
 from reference.verifier.cotangents import generator, normal
 from reference.verifier.oracle import oracle_for
 from reference.verifier.probe import lift
-from reference.verifier.problem import Problem, is_inexact, spread
+from reference.verifier.problem import Problem, flatten, is_inexact, spread
+from reference.verifier.verify import differentiable, output_of
 
 PROBES = 3
 
 
 def shape_causes(problem: Problem, seed: int) -> list[Cause]:
     """A cause for every leaf of the wrong shape that one of the repairs makes right."""
-    runs = [run(problem, seed, salt) for salt in range(PROBES)]
+    if (read := readable(problem)) is None:
+        return []
+    runs = [run(read, seed, salt) for salt in range(PROBES)]
     found = []
     for i, name in enumerate(problem.names):
         hand, truth, _ = runs[0]
@@ -44,7 +48,7 @@ def shape_causes(problem: Problem, seed: int) -> list[Cause]:
 
 def run(problem: Problem, seed: int, salt: int) -> tuple[list, list, list]:
     """The hand's leaves in whatever shapes, the truth and its noise."""
-    oracle, shape = oracle_for(truth_alone(problem)), problem.shape
+    oracle, shape = oracle_for(truth_alone(problem).functions), problem.shape
     flat = normal(shape.output_size, generator(seed, 30 + salt)).value
     live, dys = lift(problem.live), lift(shape.split(flat))
     truth = oracle.truth(live, problem.rest, dys, repeats=4, seed=seed)
@@ -57,10 +61,18 @@ def run(problem: Problem, seed: int, salt: int) -> tuple[list, list, list]:
     return raw(args, cotangents), truth.value[:count], noise
 
 
-def truth_alone(problem: Problem) -> Any:
-    """The problem's functions with a backward that keeps every shape."""
-    count = len(problem.subject.args)
-    return replace(problem.functions, subject_backward=Nothing(count))
+def readable(problem: Problem) -> Problem | None:
+    """The problem where JAX can differentiate its forward, as read where it cannot."""
+    if differentiable(truth_alone(problem))[1] is not None:
+        return problem
+    read = followed(problem)
+    return None if read is None else flatten(read, output_of(read))
+
+
+def truth_alone(problem: Problem) -> Problem:
+    """The problem with a backward that keeps every shape."""
+    silent = Nothing(len(problem.subject.args))
+    return replace(problem, subject=replace(problem.subject, backward=silent))
 
 
 @dataclass(frozen=True)

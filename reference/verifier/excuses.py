@@ -34,12 +34,13 @@ LOUDER = 16.0  # Times the noise, to tell rounding from a jump.
 def excuse(probe: Probe, trial: Trial, i: int) -> Excuse:
     """The verdict on leaf `i` for one trial in which it differs, and a sentence."""
     hand, truth, noise = probe.arrays(trial.point, trial.cotangent, noisy=True)
-    if not np.isfinite(hand[i][np.isfinite(truth[i])]).all():
+    is_finite = np.isfinite(hand[i][np.isfinite(truth[i])]).all()
+    if is_finite and again(trial, hand[i], truth[i], noise[i]).passes:
+        return Verdict.RIGHT, ""
+    if trial.point.kind != "given" and leaves_domain(probe, trial):
+        return Verdict.RIGHT, ""
+    if not is_finite:
         return judge_nonfinite(probe, trial, i, hand[i], truth[i])
-    if again(trial, hand[i], truth[i], noise[i]).passes:
-        return Verdict.RIGHT, ""
-    if trial.point.kind != "given" and leaves_domain(probe, trial.point):
-        return Verdict.RIGHT, ""
     found = by_rounding(probe, trial, i, hand, truth, noise)
     found = found or by_kink(probe, trial, i, hand, truth)
     found = found or by_forward_mode(probe, trial, i, hand, truth, noise)

@@ -102,7 +102,6 @@ class Oracle:
         self._suspects = misleading(self._primal_jaxpr)
         self.special = compared_integers(self._primal_jaxpr)
         self.overwrites = overwrites(self._primal_jaxpr)
-        self.iterates = iterations(self._primal_jaxpr)
         self.wants_symmetry = wants_symmetry(self._primal_jaxpr)
         try:
             hand_jaxpr = jax.make_jaxpr(functions.hand)(*examples)
@@ -117,6 +116,16 @@ class Oracle:
         self.forward_constants = float_constants(self._primal_jaxpr)
         leaks = narrowings(self._primal_jaxpr) + narrowings(hand_jaxpr)
         self.leaks = list(dict.fromkeys(leaks))
+
+    @cached_property
+    def iterates(self) -> bool:
+        """Whether the forward, which may be another than the primal, holds a loop."""
+        if self.functions.subject_primal is None:
+            return iterations(self._primal_jaxpr)
+        if self.eager:  # The forward may be NumPy's.
+            return False
+        forward = self._forward_itself.primal
+        return iterations(jax.make_jaxpr(forward)(*self._examples()[:2]))
 
     @cached_property
     def is_dead(self) -> list[bool]:
@@ -164,11 +173,11 @@ class Oracle:
         return to_numpy(self._primal(live, rest))
 
     def prolonged(self, live, rest) -> list[np.ndarray]:
-        """The same after twice as many steps of every iteration."""
+        """`computed`, after 2n + 1 steps of every iteration of n."""
         return to_numpy(self._prolonged(live, rest))
 
     def computed(self, live, rest) -> list[np.ndarray]:
-        """The same by the forward, where the truth is the derivative of another."""
+        """y by the forward, where the truth is the derivative of another."""
         if self.eager:  # The forward may be NumPy's.
             return to_numpy(self._forward_itself.primal(live, rest))
         return to_numpy(self._computed(live, rest))
@@ -272,7 +281,7 @@ class Oracle:
     @cached_property
     def _prolonged(self):
         change = Change(widen=bool(self.leaks), prolong=True)
-        return self.jit(changed(self.functions.primal, change))
+        return self.jit(changed(self._forward_itself.primal, change))
 
     @property
     def _forward_itself(self) -> Functions:

@@ -12,7 +12,8 @@ the oracle:
             derivative.
     unstop  stop_gradient is taken out.
     prolong loops that take nothing in but their own state (fori_loop, while_loop) run
-            for twice as many steps: an iteration that has converged does not notice.
+            for 2n + 1 steps in place of n: an iteration that has converged does not
+            notice, one that swings between two values does.
     noise   the result of every operation that rounds is multiplied by 1 ± 2u, with
             u = 2^-53 and random signs, and so is every constant of a narrower dtype,
             with that dtype's u: Monte Carlo arithmetic (Parker, "Monte Carlo
@@ -188,7 +189,9 @@ class Replay:
             step,
             tuple(map(jnp.asarray, values[consts : consts + carry])),
             tuple(values[consts + carry :]),
-            length=params["length"] * (2 if self.prolongs(params) else 1),
+            length=params["length"] * 2 + 1
+            if self.prolongs(params)
+            else params["length"],
             reverse=params["reverse"],
         )
         return [*state, *ys]
@@ -221,7 +224,7 @@ class Replay:
 
         def repeat(carry):
             count, state = carry
-            return jnp.maximum(count - 1, 0), step(count > 0, state)
+            return count - 1, step(count > 0, state)
 
         start = tuple(map(jnp.asarray, values[c + b :]))
         goes_on = jnp.asarray(test(*values[:c], *start)[0])
@@ -230,6 +233,7 @@ class Replay:
             lambda carry: carry[0].any(), advance, (goes_on, count, start)
         )
         if self.change.prolong:
+            count = jnp.where(count > 0, count + 1, 0)
             _, end = lax.while_loop(lambda s: (s[0] > 0).any(), repeat, (count, end))
         return list(end)
 

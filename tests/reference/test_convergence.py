@@ -73,3 +73,52 @@ def test_a_forward_of_numpy_is_held_against_its_primal(masked):
     )
     verdict = check_subject(relu).verdict
     assert verdict is (Verdict.RIGHT if masked else Verdict.WRONG)
+
+
+def implicit(transpose=True):
+    """dy through z = tanh(w z + x), by the implicit function theorem."""
+
+    def backward(residuals, dy):
+        w, z = residuals
+        s = 1 - z * z
+        j = s[:, None] * w
+        u = jnp.linalg.solve(jnp.eye(3, dtype=z.dtype) - (j.T if transpose else j), dy)
+        return jnp.outer(s * u, z), s * u
+
+    return backward
+
+
+@pytest.mark.parametrize("transpose", [True, False])
+def test_an_iteration_that_swings_between_two_values_has_not_converged(transpose):
+    """As this one does where the moved w has a large negative entry in its diagonal."""
+
+    def unrolled(w, x):
+        z = jnp.zeros_like(x)
+        for _ in range(80):
+            z = jnp.tanh(w @ z + x)
+        return z
+
+    def forward(w, x):
+        z = lax.fori_loop(0, 80, lambda _, z: jnp.tanh(w @ z + x), jnp.zeros_like(x))
+        return z, (w, z)
+
+    rng = np.random.default_rng(0)
+    args = rng.normal(0, 0.2, (3, 3)), rng.normal(0, 1, 3)
+    fixed = Subject(
+        "fixed", forward, implicit(transpose), args, ("w", "x"), primal=unrolled
+    )
+    verdict = check_subject(fixed).verdict
+    assert verdict is (Verdict.RIGHT if transpose else Verdict.WRONG)
+
+
+@pytest.mark.parametrize("sign,verdict", [(-1, Verdict.RIGHT), (1, Verdict.WRONG)])
+def test_the_inverse_of_a_singular_matrix_has_no_gradient(sign, verdict):
+    """Two of its columns become proportional where a third of the entries is zero."""
+    rng = np.random.default_rng(0)
+    a = (0.3 * rng.standard_normal((4, 4)) + np.eye(4)).astype(np.float32)
+
+    def backward(a, dy):
+        return (sign * jnp.linalg.solve(a.T, jnp.linalg.solve(a, dy.T).T),)
+
+    report = check_vjp(lambda a: (jnp.linalg.inv(a), a), backward, a)
+    assert report.verdict is verdict
