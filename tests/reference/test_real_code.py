@@ -430,7 +430,8 @@ EXCLUDED = {
     "argument, which is what it is for",
     "jax._src.state.discharge:_eval_jaxpr_ad_error": NO_ARRAYS,
     "jax._src.numpy.ufuncs:_sinc_maclaurin": "defined at 0 alone, for its derivatives",
-    SPECIAL + "expn": "its loops take minutes at points that the verifier visits",
+    SPECIAL + "expn": "in float64 it takes 44 s itself for [2.38, 1e-9]: the continued "
+    "fraction of large arguments runs for all, and hardly converges for small ones",
     "equinox._ad:_nondifferentiable": "raises where it is differentiated",
     "equinox._errors:_error": NO_ARRAYS,
     "equinox.internal._loop.checkpointed:_stop_gradient_on_unperturbed": NO_ARRAYS,
