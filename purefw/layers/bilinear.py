@@ -5,19 +5,22 @@ entries of left, j those of right, o the outputs.
 
     (1)  y_bo        = Σ_ij left_bi weight_ijo right_bj + bias_o
 
-    (2)  dleft_bi    = Σ_jo weight_ijo right_bj dy_bo
-    (3)  dright_bj   = Σ_io weight_ijo left_bi dy_bo
-    (4)  dweight_ijo = Σ_b left_bi right_bj dy_bo
-    (5)  dbias_o     = Σ_b dy_bo
+    (2)  form_bjo    = Σ_i weight_ijo left_bi      y_bo = Σ_j form_bjo right_bj + bias_o
+    (3)  dform_bjo   = right_bj dy_bo
+    (4)  dleft_bi    = Σ_jo weight_ijo dform_bjo
+    (5)  dright_bj   = Σ_o form_bjo dy_bo
+    (6)  dweight_ijo = Σ_b left_bi dform_bjo
+    (7)  dbias_o     = Σ_b dy_bo
 
-(2) to (5): (1) is linear in each of left, right, weight and bias while the others are
+(3) to (7): (1) is linear in each of left, right, weight and bias while the others are
 held; the factor of each in (1), times dy, is summed over the indices that it does not
-have. weight and bias are shared by all rows, hence Σ_b.
+have. weight and bias are shared by all rows, hence Σ_b. form and dform serve two sums
+each, so that all are three products of i by j o and two small ones.
 Invariant: Σ_i left_bi dleft_bi = Σ_j right_bj dright_bj = Σ_o (y_bo - bias_o) dy_bo,
 row by row, because (1) without bias is homogeneous of degree one in either input.
 Convention: torch.nn.Bilinear keeps the weight as (o, i, j).
 Precision: 16-bit arrays are multiplied and summed in float32 and each result is rounded
-once; the intermediate products of (1) to (4) would otherwise be rounded too.
+once; the intermediate products of (2) to (6) would otherwise be rounded too.
 """
 
 import math
@@ -99,7 +102,7 @@ def forward(
     """Equation (1)."""
     (weight, bias), (left, right) = params, x
     _check_pair(weight, left, right)
-    y = jnp.einsum("...i,ijo,...j->...o", wide(left), wide(weight), wide(right))  # (1)
+    y = jnp.einsum("...jo,...j->...o", _form(left, weight), wide(right))  # (2)
     if bias is not None:
         y = y + jnp.broadcast_to(wide(bias), y.shape)  # (1)
     return y.astype(left.dtype), BilinearResiduals(left, right, params)
@@ -108,20 +111,23 @@ def forward(
 def backward(
     residuals: BilinearResiduals, dy: Float[Array, "*b o"]
 ) -> tuple[BilinearParams, Pair]:
-    """Equations (2) to (5)."""
+    """Equations (2) to (7)."""
     left, right, params = residuals
-    v, w, weight, dy = (wide(a) for a in (left, right, params.weight, dy))
-    of_left = jnp.einsum("ijo,...j->...io", weight, w)
-    dleft = jnp.einsum("...io,...o->...i", of_left, dy)  # (2)
-    of_right = jnp.einsum("ijo,...i->...jo", weight, v)
-    dright = jnp.einsum("...jo,...o->...j", of_right, dy)  # (3)
-    rows = [a.reshape(-1, a.shape[-1]) for a in (v, w, dy)]
-    dweight = jnp.einsum("bi,bj,bo->ijo", *rows)  # (4)
-    dbias = None if params.bias is None else jnp.sum(rows[-1], axis=0)  # (5)
+    dy = wide(dy)
+    dright = jnp.einsum("...jo,...o->...j", _form(left, params.weight), dy)  # (5)
+    dform = wide(right)[..., :, None] * dy[..., None, :]  # (3)
+    dleft = jnp.einsum("ijo,...jo->...i", wide(params.weight), dform)  # (4)
+    dweight = jnp.einsum("...i,...jo->ijo", wide(left), dform)  # (6)
+    rows = dy.reshape(-1, dy.shape[-1])
+    dbias = None if params.bias is None else jnp.sum(rows, axis=0)  # (7)
     cotangents = BilinearParams(dweight, dbias), (dleft, dright)
     return jax.tree.map(
         lambda d, a: d.astype(a.dtype), cotangents, (params, (left, right))
     )
+
+
+def _form(left: Float[Array, "*b i"], weight: Float[Array, "i j o"]) -> Array:
+    return jnp.einsum("...i,ijo->...jo", wide(left), wide(weight))  # (2)
 
 
 def _check_pair(weight: Array, left: Array, right: Array) -> None:

@@ -25,11 +25,10 @@ Memory: x alone is kept; backward computes the exponential again.
 Reference: Shazeer, "GLU variants improve transformer", 2020, arXiv:2002.05202.
 """
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from purefw.rule import Rule
-from purefw.shared.last_axis import split_halves
+from purefw.shared.last_axis import join_halves, split_halves
 from purefw.shared.normal import gated_slope, gated_value
 from purefw.shared.precision import wide
 from purefw.shared.recomputation import again
@@ -43,6 +42,7 @@ def geglu() -> Rule[tuple, Float[Array, "*b n"]]:
         ValueError: in `forward`, the last axis of x is missing, empty or odd.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> y, residuals = geglu().forward((), jnp.array([2.0, 3.0, 0.0, 1.0]))
         >>> y.round(2)
         Array([0.  , 2.52], dtype=float32)
@@ -70,4 +70,4 @@ def backward(
     value, gate = split_halves("geglu", wide(x))
     dvalue = gated_value(gate) * wide(dy)  # (1), (3)
     dgate = value * gated_slope(gate) * wide(dy)  # (4), (5)
-    return (), jnp.concatenate([dvalue, dgate], axis=-1).astype(dy.dtype)  # (6)
+    return (), join_halves(dvalue, dgate).astype(dy.dtype)  # (6)

@@ -21,13 +21,13 @@ Reference: Dauphin, Fan, Auli and Grangier, "Language modeling with gated convol
 networks", 2016, arXiv:1612.08083.
 """
 
-import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
 from purefw.rule import Rule
-from purefw.shared.last_axis import split_halves
+from purefw.shared.last_axis import join_halves, split_halves
 from purefw.shared.precision import wide
+from purefw.shared.recomputation import again_on_cpu
 from purefw.shared.structure import no_params
 
 
@@ -38,6 +38,7 @@ def glu() -> Rule[tuple, Float[Array, "*b n"]]:
         ValueError: in `forward`, the last axis of x is missing, empty or odd.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> y, residuals = glu().forward((), jnp.array([2.0, 3.0, 0.0, 1.0]))
         >>> y.round(1)
         Array([1. , 2.2], dtype=float32)
@@ -60,7 +61,8 @@ def backward(
     residuals: Float[Array, "*b n"], dy: Float[Array, "*b m"]
 ) -> tuple[tuple, Float[Array, "*b n"]]:
     """Equations (2) to (4)."""
-    value, gate = split_halves("glu", wide(residuals))
+    x, dy = again_on_cpu(residuals, dy)
+    value, gate = split_halves("glu", wide(x))
     dvalue = lax.logistic(gate) * wide(dy)  # (2)
     dgate = value * lax.logistic(-gate) * dvalue  # (3)
-    return (), jnp.concatenate([dvalue, dgate], axis=-1).astype(dy.dtype)  # (4)
+    return (), join_halves(dvalue, dgate).astype(dy.dtype)  # (4)

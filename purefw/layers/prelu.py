@@ -5,7 +5,7 @@ b counts rows (any number of leading axes, flattened); i the n entries of a row.
     (1)  y_bi     = x_bi if x_bi >= 0 else slope_i x_bi
 
     (2)  dx_bi    = dy_bi if x_bi >= 0 else slope_i dy_bi
-    (3)  dslope_i = Σ_b (0 if x_bi >= 0 else x_bi) dy_bi
+    (3)  dslope_i = Σ_b min(x_bi, 0) dy_bi
 
 (2), (3): the derivatives of each branch of (1) in x and in slope. slope is shared by
 all rows, and a broadcast forward is a sum backward: hence Σ_b. A single slope is shared
@@ -28,6 +28,7 @@ from jaxtyping import Array, Float, Key
 
 from purefw.rule import Rule
 from purefw.shared.precision import wide
+from purefw.shared.recomputation import again
 from purefw.shared.sizes import check_sizes
 
 
@@ -94,7 +95,8 @@ def backward(
     """Equations (2) and (3)."""
     x, (slope,) = residuals
     dx = jnp.where(x >= 0, dy, _spread(slope, x) * dy)  # (2)
-    summands = jnp.where(x >= 0, 0, wide(x) * wide(dy))
+    x, dy, zero = again(x, dy, jnp.zeros((), wide(x).dtype))
+    summands = jnp.minimum(wide(x), zero) * wide(dy)
     dslope = jnp.sum(summands.reshape(-1, slope.size), axis=0)  # (3)
     return PReLUParams(dslope.astype(slope.dtype)), dx
 

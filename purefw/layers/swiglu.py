@@ -23,13 +23,13 @@ Precision: 16-bit x is computed in float32 and rounded once.
 Reference: Shazeer, "GLU variants improve transformer", 2020, arXiv:2002.05202.
 """
 
-import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
 from purefw.rule import Rule
-from purefw.shared.last_axis import split_halves
+from purefw.shared.last_axis import join_halves, split_halves
 from purefw.shared.precision import wide
+from purefw.shared.recomputation import again_on_cpu
 from purefw.shared.structure import no_params
 
 
@@ -40,6 +40,7 @@ def swiglu() -> Rule[tuple, Float[Array, "*b n"]]:
         ValueError: in `forward`, the last axis of x is missing, empty or odd.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> y, residuals = swiglu().forward((), jnp.array([2.0, 3.0, 0.0, 1.0]))
         >>> y.round(1)
         Array([0. , 2.2], dtype=float32)
@@ -63,9 +64,10 @@ def backward(
     residuals: Float[Array, "*b n"], dy: Float[Array, "*b m"]
 ) -> tuple[tuple, Float[Array, "*b n"]]:
     """Equations (1) and (3) to (6)."""
-    value, gate = split_halves("swiglu", wide(residuals))
+    x, dy = again_on_cpu(residuals, dy)
+    value, gate = split_halves("swiglu", wide(x))
     sigma, dy_wide = lax.logistic(gate), wide(dy)
     dvalue = gate * sigma * dy_wide  # (1), (3)
     ds_dgate = sigma * (1 + gate * lax.logistic(-gate))  # (4)
     dgate = value * ds_dgate * dy_wide  # (5)
-    return (), jnp.concatenate([dvalue, dgate], axis=-1).astype(dy.dtype)  # (6)
+    return (), join_halves(dvalue, dgate).astype(dy.dtype)  # (6)

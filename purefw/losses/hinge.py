@@ -5,11 +5,12 @@ e counts the n entries of the score z; t is the label, -1 or 1; r is 1 for the s
 
     (1)  u_e   = 1 - t_e z_e
     (2)  loss  = r Σ_e max(0, u_e)
-    (3)  dz_e  = -r t_e [u_e > 0] dloss
+    (3)  dz_e  = -r t_e (sign(u_e) + 1)/2 dloss
 
 (3): where u_e > 0 the summand is u_e and ∂u_e/∂z_e = -t_e; where u_e < 0 it is 0.
 Kink: at u_e = 0 every value between 0 and -r t_e dloss is a subgradient; this rule
-takes 0. Invariant: dz_e is 0 wherever the margin is kept.
+takes the middle, as autodiff of (2) does. Invariant: dz_e is 0 wherever the margin is
+more than kept.
 A label other than -1 and 1 (a 0, say) makes the loss NaN, and its own entry of dz.
 optax.hinge_loss is the same function on such labels; sklearn.metrics.hinge_loss is its
 mean.
@@ -26,16 +27,19 @@ from purefw.losses.reduction import (
     check_reduction,
     check_same_shape,
     divisor,
+    nan_unless_unit,
     reduce,
     spread,
 )
 from purefw.rule import Loss
+from purefw.shared.recomputation import again
 
 
 class HingeResiduals(NamedTuple):
-    """What `backward` needs: one array the size of the score."""
+    """What `backward` needs: both arguments, no copies."""
 
-    slope: Float[Array, "*e"]
+    prediction: Float[Array, "*e"]
+    target: Num[Array, "*e"]
 
 
 def hinge(reduction: Reduction = "mean") -> Loss[HingeResiduals]:
@@ -67,17 +71,20 @@ def hinge(reduction: Reduction = "mean") -> Loss[HingeResiduals]:
 def forward(
     prediction: Float[Array, "*e"], target: Num[Array, "*e"], *, reduction: Reduction
 ) -> tuple[Float[Array, ""], HingeResiduals]:
-    """Equations (1) and (2), and the slope of (3)."""
+    """Equations (1) and (2)."""
     check_same_shape("hinge", prediction, target)
-    t = jnp.where(abs(target) == 1, target.astype(prediction.dtype), jnp.nan)
+    t = target.astype(prediction.dtype)
     u = 1 - t * prediction  # (1)
-    loss = reduce(jnp.where(u <= 0, 0, u), reduction)  # (2)
-    return loss, HingeResiduals(jnp.where(u <= 0, 0, -t))  # (3)
+    loss = reduce(jnp.maximum(u, 0) + nan_unless_unit(t), reduction)  # (2)
+    return loss, HingeResiduals(prediction, target)
 
 
 def backward(
     residuals: HingeResiduals, dloss: Float[Array, ""], *, reduction: Reduction
 ) -> Float[Array, "*e"]:
-    """Equation (3)."""
-    (slope,) = residuals
-    return spread(dloss, slope.size, reduction) * slope  # (3)
+    """Equations (1) and (3)."""
+    (prediction, target), dloss, one = again(residuals, dloss, 1.0)
+    t = target.astype(prediction.dtype)
+    slope = -t * (jnp.sign(one - t * prediction) + one) / 2  # (1) (3)
+    slope = jnp.where(jnp.abs(t) == one, slope, jnp.nan)
+    return spread(dloss, t.size, reduction) * slope  # (3)

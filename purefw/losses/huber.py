@@ -33,12 +33,14 @@ from purefw.losses.reduction import (
     spread,
 )
 from purefw.rule import Loss
+from purefw.shared.recomputation import again
 
 
 class HuberResiduals(NamedTuple):
-    """What `backward` needs: the signed error, one array the size of the prediction."""
+    """What `backward` needs: both arguments, no copies."""
 
-    u: Float[Array, "*e"]
+    prediction: Float[Array, "*e"]
+    target: Float[Array, "*e"]
 
 
 def huber(reduction: Reduction = "mean", *, delta: float = 1.0) -> Loss[HuberResiduals]:
@@ -81,7 +83,8 @@ def forward(
     check_same_shape("huber", prediction, target)
     u = prediction - target  # (1)
     a = jnp.minimum(jnp.abs(u), delta)  # (1)
-    return reduce(a * (jnp.abs(u) - a / 2), reduction), HuberResiduals(u)  # (2)
+    loss = reduce(a * (jnp.abs(u) - a / 2), reduction)  # (2)
+    return loss, HuberResiduals(prediction, target)
 
 
 def backward(
@@ -92,5 +95,6 @@ def backward(
     delta: float,
 ) -> Float[Array, "*e"]:
     """Equation (3)."""
-    (u,) = residuals
+    (prediction, target), dloss, delta = again(residuals, dloss, delta)
+    u = prediction - target  # (1)
     return spread(dloss, u.size, reduction) * jnp.clip(u, -delta, delta)  # (3)

@@ -25,24 +25,19 @@ from purefw.losses.reduction import (
     check_reduction,
     check_same_shape,
     divisor,
+    reduce,
     spread,
-    total,
+    weighted,
 )
 from purefw.rule import Loss
+from purefw.shared.recomputation import again
 
 
 class LogisticLossResiduals(NamedTuple):
-    """What `backward` needs: three arrays the size of the prediction.
+    """What `backward` needs: both arguments, no copies."""
 
-    Attributes:
-        target: In the dtype of the prediction, NaN where it is outside [0, 1].
-        one: f, or 1 where its term has weight 0.
-        zero: 1 - f, or 1 where its term has weight 0.
-    """
-
-    target: Float[Array, "*e"]
-    one: Float[Array, "*e"]
-    zero: Float[Array, "*e"]
+    prediction: Float[Array, "*e"]
+    target: Shaped[Array, "*e"]
 
 
 def logistic_loss(reduction: Reduction = "mean") -> Loss[LogisticLossResiduals]:
@@ -78,21 +73,22 @@ def forward(
     *,
     reduction: Reduction,
 ) -> tuple[Float[Array, ""], LogisticLossResiduals]:
-    """Equation (1); log1p keeps the digits of a small f."""
+    """Equation (1); log1p keeps the digits of a small f, sqrt is NaN outside [0, 1]."""
     check_same_shape("logistic_loss", prediction, target)
-    t = target.astype(prediction.dtype)
-    t = jnp.where((t >= 0) & (t <= 1), t, jnp.nan)
-    one = jnp.where(t == 0, 1, prediction)
-    other = jnp.where(t == 1, 0, prediction)
-    terms = t * jnp.log(one) + (1 - t) * jnp.log1p(-other)
-    loss = -spread(total(terms), t.size, reduction)  # (1)
-    return loss, LogisticLossResiduals(t, one, 1 - other)
+    f, t = prediction, target.astype(prediction.dtype)
+    likely = weighted(t, jnp.log(f)) + weighted(1 - t, jnp.log1p(-f))
+    loss = -reduce(likely + 0 * jnp.sqrt(t * (1 - t)), reduction)  # (1)
+    return loss, LogisticLossResiduals(prediction, target)
 
 
 def backward(
     residuals: LogisticLossResiduals, dloss: Float[Array, ""], *, reduction: Reduction
 ) -> Float[Array, "*e"]:
     """Equation (2)."""
-    t, one, zero = residuals
-    r = 1 / t.size if reduction == "mean" else 1
-    return r * ((1 - t) / zero - t / one) * dloss  # (2)
+    (f, target), dloss, zero, one = again(residuals, dloss, 0.0, 1.0)
+    t = target.astype(f.dtype)
+    t = jnp.where((t >= zero) & (t <= one), t, jnp.nan)
+    likely = jnp.where(t == zero, one, f)
+    unlikely = jnp.where(t == one, one, one - f)
+    slope = (one - t) / unlikely - t / likely  # (2)
+    return spread(dloss, t.size, reduction) * slope  # (2)

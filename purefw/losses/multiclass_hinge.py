@@ -3,14 +3,15 @@
 b counts the B rows (any number of leading axes), k the classes, y_b the label of a row;
 r is 1 for the sum and 1/B for the mean.
 
-    (1)  u_bk   = 1 + z_bk - z_by                      k ≠ y_b; u_by = 0
-    (2)  loss   = r Σ_bk max(0, u_bk)
-    (3)  hit_bk = [u_bk > 0]
+    (1)  u_bk   = 1 + (z_bk - z_by)                                 u_by = 1
+    (2)  loss   = r Σ_b (Σ_k max(0, u_bk) - 1)
+    (3)  hit_bk = (sign(u_bk) + 1)/2
     (4)  dz_bk  = r (hit_bk - [k = y_b] Σ_j hit_bj) dloss
 
-(4): z_bk stands in u_bk with slope 1, and z_by with slope -1 in each u_bj, j ≠ y: as
-often as the margin is broken. hit_by is 0, so its own column gets the sum alone.
-Kink: at u_bk = 0, k ≠ y, this rule takes slope 0, a subgradient.
+(2): the label's own summand is 1, exactly, and taken off again. (3): the slope of
+max(0, u). (4): z_bk stands in u_bk with slope 1, and z_by with slope -1 in each u_bj,
+as often as the margin is broken; in u_by they cancel.
+Kink: at u_bk = 0 this rule takes the slope 1/2, the middle, as autodiff of (2) does.
 Invariants: adding a constant to a row changes nothing, so rows of dz sum to 0.
 A label that is not a class makes the loss NaN, and its own row of dz.
 Convention: the sum of Weston and Watkins. torch.nn.MultiMarginLoss divides it by the
@@ -36,12 +37,14 @@ from purefw.losses.reduction import (
     spread,
 )
 from purefw.rule import Loss
+from purefw.shared.recomputation import again
 
 
 class MulticlassHingeResiduals(NamedTuple):
-    """What `backward` needs: one array the size of the scores."""
+    """What `backward` needs: both arguments, no copies."""
 
-    slope: Float[Array, "*b k"]
+    prediction: Float[Array, "*b k"]
+    target: Integer[Array, "*b"]
 
 
 def multiclass_hinge(reduction: Reduction = "mean") -> Loss[MulticlassHingeResiduals]:
@@ -77,15 +80,11 @@ def forward(
     *,
     reduction: Reduction,
 ) -> tuple[Float[Array, ""], MulticlassHingeResiduals]:
-    """Equations (1) to (3), and the slope of (4)."""
+    """Equations (1) and (2)."""
     check_labels("multiclass_hinge", "prediction", prediction, target)
-    label = onehot(target, prediction)
     own = at_label(prediction, target)[..., None]
-    u = jnp.where(label == 1, 0, 1 + prediction - own)  # (1)
-    v = jnp.sum(jnp.where(u <= 0, 0, u), axis=-1)  # (2)
-    hit = jnp.where(u <= 0, 0, jnp.ones_like(u))  # (3)
-    slope = hit - label * jnp.sum(hit, axis=-1, keepdims=True)  # (4)
-    return reduce(v, reduction), MulticlassHingeResiduals(slope)  # (2)
+    v = jnp.sum(jnp.maximum(1 + (prediction - own), 0), axis=-1) - 1  # (1) (2)
+    return reduce(v, reduction), MulticlassHingeResiduals(prediction, target)
 
 
 def backward(
@@ -94,7 +93,11 @@ def backward(
     *,
     reduction: Reduction,
 ) -> Float[Array, "*b k"]:
-    """Equation (4)."""
-    (slope,) = residuals
-    rows = slope.size // slope.shape[-1]
-    return spread(dloss, rows, reduction) * slope  # (4)
+    """Equations (1), (3) and (4)."""
+    (z, target), dloss, one = again(residuals, dloss, 1.0)
+    own = at_label(z, target)[..., None]
+    signs = jnp.sum(jnp.sign(one + (z - own)), axis=-1, keepdims=True)  # (1)
+    (z, target, own), signs, one = again((z, target, own), signs, one)
+    hit = (jnp.sign(one + (z - own)) + one) / 2  # (1) (3)
+    slope = hit - onehot(target, z) * (signs + z.shape[-1]) / 2  # (4)
+    return spread(dloss, own.size, reduction) * slope  # (4)

@@ -3,15 +3,16 @@
 e counts the n entries of the prediction; r is 1 for the sum and 1/n for the mean.
 
     (1)  u_e            = target_e - prediction_e
-    (2)  slope_e        = q where u_e > 0, 1 - q elsewhere
-    (3)  loss           = r Σ_e slope_e |u_e|
-    (4)  dprediction_e  = -r slope_e sign(u_e) dloss
+    (2)  loss           = r Σ_e max(q u_e, (q - 1) u_e)
+    (3)  dprediction_e  = -r q dloss where u_e > 0,  r (1 - q) dloss where u_e < 0
 
-(4): slope is constant on each side of u = 0, d|u| = sign(u) du and du = -dprediction.
-Kink: at u_e = 0 every value of r [-q, 1 - q] dloss is a subgradient; with sign 0 = 0
-this rule takes 0, as absolute_error does.
-Invariants: with q = 1/2 the loss is half the absolute error; each entry of dprediction
-is one of -r q dloss, 0 and r (1 - q) dloss.
+(2): q u above 0, (1 - q) |u| below, as q - 1 < 0 < q. (3): the slope of the larger one,
+with du = -dprediction.
+Kink: at u_e = 0 every value of r [-q, 1 - q] dloss is a subgradient; this rule takes
+the middle, r (1/2 - q) dloss, as autodiff of (2) does.
+Invariants: with q = 1/2 the loss is half the absolute error; dprediction has three
+values at most.
+Time: a maximum is summed as it is formed; what chooses is written to memory before.
 
 Reference: Koenker and Bassett, "Regression Quantiles", 1978, doi:10.2307/1913643.
 """
@@ -27,17 +28,18 @@ from purefw.losses.reduction import (
     check_reduction,
     check_same_shape,
     divisor,
-    magnitude,
     reduce,
     spread,
 )
 from purefw.rule import Loss
+from purefw.shared.recomputation import again
 
 
 class QuantileResiduals(NamedTuple):
-    """What `backward` needs: the signed error, one array the size of the prediction."""
+    """What `backward` needs: both arguments, no copies."""
 
-    u: Float[Array, "*e"]
+    prediction: Float[Array, "*e"]
+    target: Float[Array, "*e"]
 
 
 def quantile(
@@ -79,11 +81,11 @@ def forward(
     reduction: Reduction,
     q: float,
 ) -> tuple[Float[Array, ""], QuantileResiduals]:
-    """Equations (1) to (3)."""
+    """Equations (1) and (2)."""
     check_same_shape("quantile", prediction, target)
     u = target - prediction  # (1)
-    slope = jnp.where(u > 0, q, 1 - q)  # (2)
-    return reduce(slope * magnitude(u), reduction), QuantileResiduals(u)  # (3)
+    loss = reduce(jnp.maximum(q * u, (q - 1) * u), reduction)  # (2)
+    return loss, QuantileResiduals(prediction, target)
 
 
 def backward(
@@ -93,7 +95,9 @@ def backward(
     reduction: Reduction,
     q: float,
 ) -> Float[Array, "*e"]:
-    """Equations (2) and (4)."""
-    (u,) = residuals
-    slope = jnp.where(u > 0, q, 1 - q)  # (2)
-    return -spread(dloss, u.size, reduction) * slope * jnp.sign(u)  # (4)
+    """Equations (1) and (3); NaN stays NaN."""
+    (prediction, target), dloss = again(residuals, dloss)
+    u = target - prediction  # (1)
+    r = spread(dloss, u.size, reduction)
+    elsewhere = jnp.where(u < 0, r * (1 - q), r * (0.5 - q) + u)
+    return jnp.where(u > 0, -r * q, elsewhere)  # (3)

@@ -15,9 +15,10 @@ The softmax of a row and its logarithm, with m_b the row's largest logit:
 (3): Σ_k exp z_k = exp m Σ_k e_k, and one of the largest gives 1. Kept apart from s it
 hides no small summand: where the largest p nears 1, log p = -log(1 + s) and (6) keep
 their digits, being sums of what is not negative. e is at most 1, so ⌊e⌋ counts
-those that are 1. A sum of what XLA computes without a choice and without a constant is
-formed as it is summed; a choice, or a number, is written to memory before, at the size
-of the array (jax 0.10 on a CPU).
+those that are 1. A sum of what XLA computes without a choice is formed as it is summed;
+a choice is written to memory before, at the size of the array, and so is a number that
+another loop of the program uses, too (jax 0.10 on a CPU). Hence maxima where others
+choose, and numbers that a backward takes through purefw.shared.recomputation.again.
 
 A mean whose weights may be 0 where its values are infinite, with 0 ∞ = 0:
 
@@ -95,8 +96,20 @@ def divisor(target: Shaped[Array, "..."], *, reduction: Reduction) -> Float[Arra
 
 
 def magnitude(x: Float[Array, "*e"]) -> Float[Array, "*e"]:
-    """|x|, in a form whose derivative at 0 is sign 0 = 0; that of jnp.abs is 1."""
-    return jnp.sign(x) * x
+    """|x|, whose derivative at 0 is half of each side's, 0; that of jnp.abs is 1."""
+    return jnp.maximum(x, -x)
+
+
+def nan_unless_unit(t: Float[Array, "*e"]) -> Float[Array, "*e"]:
+    """0 where |t| is 1, else NaN, without a choice: to be added in a sum."""
+    apart = t * t - 1
+    return jnp.sqrt(-apart * apart)
+
+
+def weighted(w: Float[Array, "*e"], v: Float[Array, "*e"]) -> Float[Array, "*e"]:
+    """w v with 0 for w = 0 and v = -∞, for w ≥ 0 and v ≤ 0: one entry of (8)."""
+    most = jnp.finfo(w.dtype).max
+    return w * jnp.maximum(v, -w * most * most)
 
 
 def total(terms: Float[Array, "*e"]) -> Float[Array, ""]:

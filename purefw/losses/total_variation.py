@@ -30,12 +30,14 @@ from purefw.losses.reduction import (
     spread,
 )
 from purefw.rule import Loss
+from purefw.shared.recomputation import again
 
 
 class TotalVariationResiduals(NamedTuple):
-    """What `backward` needs: the signed error, one array the size of the prediction."""
+    """What `backward` needs: both arguments, no copies."""
 
-    error: Float[Array, "*b k"]
+    prediction: Float[Array, "*b k"]
+    target: Float[Array, "*b k"]
 
 
 def total_variation(reduction: Reduction = "mean") -> Loss[TotalVariationResiduals]:
@@ -74,15 +76,16 @@ def forward(
     """Equation (1)."""
     check_rows("total_variation", prediction)
     check_same_shape("total_variation", prediction, target)
-    error = prediction - target
-    rows = jnp.sum(magnitude(error), axis=-1) / 2  # (1)
-    return reduce(rows, reduction), TotalVariationResiduals(error)  # (1)
+    rows = jnp.sum(magnitude(prediction - target), axis=-1) / 2  # (1)
+    loss = reduce(rows, reduction)  # (1)
+    return loss, TotalVariationResiduals(prediction, target)
 
 
 def backward(
     residuals: TotalVariationResiduals, dloss: Float[Array, ""], *, reduction: Reduction
 ) -> Float[Array, "*b k"]:
     """Equation (2)."""
-    (error,) = residuals
-    rows = error.size // error.shape[-1]
-    return spread(dloss, rows, reduction) / 2 * jnp.sign(error)  # (2)
+    (prediction, target), dloss = again(residuals, dloss)
+    rows = prediction.size // prediction.shape[-1]
+    sign = jnp.sign(prediction - target)
+    return spread(dloss, rows, reduction) / 2 * sign  # (2)

@@ -41,6 +41,8 @@ the batch. It starts at -l as (1) does, and must make w steps: s (m - 1) + 1 + d
 
 With groups, the channels i of x's group meet only the o of the same group, which is
 what `batch_group_count` of lax means.
+
+For few channels on a CPU (1) and (2) take other forms: purefw.shared.few_channels.
 """
 
 import string
@@ -51,6 +53,15 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from purefw.shared.few_channels import (
+    band,
+    correlate_by_places,
+    dx_by_places,
+    last_axis_among_channels,
+    other_axes,
+    prefer_bands,
+    prefer_places,
+)
 from purefw.shared.windows import Windows
 
 
@@ -75,12 +86,19 @@ def correlate(
     groups: int,
 ) -> Float[Array, "b *m o"]:
     """Equation (1)."""
+    if prefer_places(weight, groups):
+        return correlate_by_places(x, weight, windows)
+    lengths, (n_in, n_out) = x.shape[1:-1], weight.shape[-2:]
+    if prefer_bands(n_out, n_in, lengths[-1], windows, groups):
+        kernel, others = band(weight, windows, lengths), other_axes(windows, lengths)
+        y = correlate(last_axis_among_channels(x), kernel, others, 1)
+        return y.reshape(x.shape[0], *windows.counts(lengths), n_out)
     axes = string.ascii_lowercase[: len(windows.size)]
     return lax.conv_general_dilated(  # (1)
         x,
         weight,
         window_strides=windows.stride,
-        padding=windows.pads(x.shape[1:-1]),
+        padding=windows.pads(lengths),
         rhs_dilation=windows.dilation,
         dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
         feature_group_count=groups,
@@ -95,6 +113,14 @@ def correlate_dx(
     groups: int,
 ) -> Float[Array, "b *n c"]:
     """Equation (2) in the form of (4), for x of these spatial lengths."""
+    if prefer_places(weight, groups):
+        return dx_by_places(weight, dy, lengths, windows)
+    n_in, n_out = weight.shape[-2:]
+    if prefer_bands(n_in, n_out, lengths[-1], windows, groups):
+        kernel, others = band(weight, windows, lengths), other_axes(windows, lengths)
+        rows = last_axis_among_channels(dy)
+        dx = correlate_dx(kernel, rows, lengths[:-1], others, 1)
+        return dx.reshape(dy.shape[0], *lengths, n_in)
     axes = string.ascii_lowercase[: len(windows.size)]
     padding = [
         (reach - 1 - low, n - 1 - s * (m - 1) + low)  # (5), (6)

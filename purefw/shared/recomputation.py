@@ -19,7 +19,8 @@ def again(*values: Any) -> tuple:
 
     Args:
         values: Residuals, and the cotangent: with it among them the computation cannot
-            begin before the cotangent is known.
+            begin before the cotangent is known. Numbers that forward uses too, where it
+            sums: XLA would write those out at the size of the array, for both.
 
     Example:
         >>> import jax.numpy as jnp

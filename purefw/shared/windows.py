@@ -26,7 +26,7 @@ the time to compile grows with the window: they are meant for windows of tens of
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -178,37 +178,51 @@ def check_pool_fits(who: str, windows: Windows, x: Array):
 def take_windows(
     x: Float[Array, "b *n c"], windows: Windows, fill: float
 ) -> Float[Array, "k b *m c"]:
-    """Equation (4); k runs over the window in row-major order."""
+    """`views` in one array."""
+    return jnp.stack(views(x, windows, fill))
+
+
+def views(
+    x: Float[Array, "b *n c"], windows: Windows, fill: float
+) -> list[Float[Array, "b *m c"]]:
+    """Equation (4): one array for each place k of the window, in row-major order.
+
+    Each is cut out of x and then padded, so that XLA can read it where it is used.
+    """
     lengths = x.shape[1:-1]
-    config = [(0, 0, 0), *((*p, 0) for p in windows.pads(lengths)), (0, 0, 0)]
-    padded = lax.pad(x, jnp.asarray(fill, x.dtype), config)
-    views = []
-    for start in offsets(windows):
-        stop = [
-            k + s * (m - 1) + 1
-            for k, s, m in zip(start, windows.stride, windows.counts(lengths))
-        ]
-        bounds = (0, *start, 0), (x.shape[0], *stop, x.shape[-1])
-        views.append(lax.slice(padded, *bounds, (1, *windows.stride, 1)))  # (4)
-    return jnp.stack(views)
-
-
-def add_windows(
-    dv: Float[Array, "k b *m c"], windows: Windows, lengths: tuple[int, ...]
-) -> Float[Array, "b *n c"]:
-    """Equation (5): the transpose of `take_windows` for x of these spatial lengths."""
     geometry = list(
         zip(lengths, windows.pads(lengths), windows.stride, windows.counts(lengths))
     )
-    dx = jnp.zeros((dv.shape[1], *lengths, dv.shape[-1]), dv.dtype)
+    found = []
+    for offset in offsets(windows):
+        inside, config = [slice(None)], [(0, 0, 0)]
+        for k, (n, (low, _), s, m) in zip(offset, geometry):
+            first = max(-((k - low) // s), 0)  # The windows that have place k in x.
+            end = min((n - 1 + low - k) // s + 1, m)
+            start = s * first + k - low
+            inside.append(slice(start, start + s * (end - first - 1) + 1, s))
+            config.append((first, m - end, 0))
+        value = jnp.asarray(fill, x.dtype)
+        found.append(lax.pad(x[tuple(inside)], value, [*config, (0, 0, 0)]))  # (4)
+    return found
+
+
+def add_windows(
+    dv: Iterable[Float[Array, "b *m c"]], windows: Windows, lengths: tuple[int, ...]
+) -> Float[Array, "b *n c"]:
+    """Equation (5): the transpose of `views` for x of these spatial lengths."""
+    geometry = list(
+        zip(lengths, windows.pads(lengths), windows.stride, windows.counts(lengths))
+    )
+    parts = []
     for dv_k, offset in zip(dv, offsets(windows)):
         spread = [
             (k - low, n - 1 - (s * (m - 1) + k - low), s - 1)
             for k, (n, (low, _), s, m) in zip(offset, geometry)
         ]
         config = [(0, 0, 0), *spread, (0, 0, 0)]
-        dx = dx + lax.pad(dv_k, jnp.zeros((), dv.dtype), config)  # (5)
-    return dx
+        parts.append(lax.pad(dv_k, jnp.zeros((), dv_k.dtype), config))
+    return sum(parts)  # (5)
 
 
 def offsets(windows: Windows) -> list[tuple[int, ...]]:

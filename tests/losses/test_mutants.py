@@ -63,13 +63,13 @@ MUTANTS = {
     "huber_without_its_bound": (
         "huber",
         "far",
-        of_gradient(lambda d, r: r.u / r.u.size),
+        of_gradient(lambda d, r: (r.prediction - r.target) / d.size),
     ),
     "log_cosh_with_a_sign": ("log_cosh", "typical", of_gradient(lambda d, r: -d)),
     "quantile_with_q_reversed": (
         "quantile",
         "typical",
-        of_gradient(lambda d, r: jnp.where(r.u > 0, d / 9, 9 * d)),
+        of_gradient(lambda d, r: jnp.where(d < 0, d / 9, 9 * d)),
     ),
     "poisson_without_the_count": (
         "poisson",
@@ -94,12 +94,12 @@ MUTANTS = {
     "hinge_without_its_margin": (
         "hinge",
         "typical",
-        of_residuals(lambda r: r._replace(slope=jnp.sign(r.slope) - r.slope)),
+        of_gradient(lambda d, r: jnp.where(r.prediction * r.target < 0, d, 0)),
     ),
     "multiclass_hinge_without_the_label": (
         "multiclass_hinge",
         "typical",
-        of_residuals(lambda r: r._replace(slope=jnp.maximum(r.slope, 0))),
+        of_gradient(lambda d, r: jnp.maximum(d, 0)),
     ),
     "negative_log_likelihood_summed": (
         "negative_log_likelihood",

@@ -1,5 +1,7 @@
 """Huber, log-cosh, quantile, Poisson and Gaussian: forwards, invariants, values."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -68,9 +70,10 @@ def test_quantile_is_the_pinball_loss_of_scikit_learn(q, keys):
     assert noise(value(quantile("sum", q=q), x, t), 37 * theirs) <= UNITS
 
 
-def test_quantile_has_three_slopes_and_takes_0_at_a_tie():
-    x, t = jnp.array([0.0, 1.0, 2.0]), jnp.ones(3)
-    assert gradient(quantile("sum", q=0.75), x, t).tolist() == [-0.75, 0.0, 0.25]
+def test_quantile_has_three_slopes_and_takes_the_middle_at_a_tie():
+    x, t = jnp.array([0.0, 1.0, 2.0, jnp.nan]), jnp.ones(4)
+    slopes = gradient(quantile("sum", q=0.75), x, t).tolist()
+    assert slopes[:3] == [-0.75, -0.25, 0.25] and math.isnan(slopes[3])
 
 
 def test_the_median_costs_half_the_absolute_error(keys):
