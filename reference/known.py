@@ -8,9 +8,10 @@ the residuals only where the backward turns out to be right for the known forwar
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 from purefw.rule import Loss, Rule
@@ -25,8 +26,10 @@ def known_of(rule: Any) -> Any:
         rule: A Rule or a Loss.
 
     Returns:
-        The same with the forward of the module that its backward is from; None where
-        there is none, or where it is the forward that the rule has.
+        The same with the forward of the module that its backward is from, and with the
+        numbers that the other parts have, that a forward around the original encloses,
+        or the constructor's defaults; None where there is none, or where it is the
+        forward that the rule has.
 
     Example:
         >>> from purefw.layers.tanh import tanh
@@ -42,8 +45,11 @@ def known_of(rule: Any) -> Any:
     forward = getattr(sys.modules[own.__module__], "forward", None)
     if forward is None or function_of(rule.forward) is function_of(forward):
         return None
-    bound = {}
-    for f in (getattr(rule, "init", None), rule.backward, rule.forward):
+    bound = defaults(sys.modules[own.__module__])
+    inner = [
+        f for f in enclosed(rule.forward) if function_of(f) is function_of(forward)
+    ]
+    for f in (getattr(rule, "init", None), rule.backward, rule.forward, *inner):
         bound.update(f.keywords if isinstance(f, partial) else {})
     wanted = inspect.signature(forward).parameters
     keywords = {k: v for k, v in bound.items() if k in wanted}
@@ -55,6 +61,21 @@ def known_of(rule: Any) -> Any:
     if missing:
         return None
     return replace(rule, forward=partial(forward, **keywords) if keywords else forward)
+
+
+def defaults(module: ModuleType) -> dict:
+    """What the constructor of a module takes where it is told nothing else."""
+    constructor = getattr(module, module.__name__.rpartition(".")[2], None)
+    parameters = inspect.signature(constructor).parameters if constructor else {}
+    return {k: p.default for k, p in parameters.items() if p.default is not p.empty}
+
+
+def enclosed(f: Callable) -> Iterator[Callable]:
+    """The functions, or the forwards of rules, that a function was written around."""
+    for cell in getattr(function_of(f), "__closure__", None) or ():
+        inner = getattr(cell.cell_contents, "forward", cell.cell_contents)
+        if callable(inner):
+            yield inner
 
 
 def function_of(f: Callable) -> Callable:

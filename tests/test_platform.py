@@ -5,11 +5,22 @@ import numpy as np
 import pytest
 
 from purefw.losses import linear_cross_entropy
-from purefw.shared import normalisation, recomputation, softmax_attention
+from purefw.shared import (
+    few_channels,
+    normalisation,
+    recomputation,
+    softmax_attention,
+)
 from reference.bench.case import loss_case, rule_case
 from reference.registry import LOSSES, RULES
 
-CHOOSING = (normalisation, recomputation, softmax_attention, linear_cross_entropy)
+CHOOSING = (
+    few_channels,
+    normalisation,
+    recomputation,
+    softmax_attention,
+    linear_cross_entropy,
+)
 CHOSEN = [
     "gelu",
     "gelu_tanh",
@@ -19,6 +30,9 @@ CHOSEN = [
     "log_sigmoid",
     "layer_norm",
     "rms_norm",
+    "glu",
+    "swiglu",
+    "convolution",
     "causal_attention",
     "linear_cross_entropy",
 ]

@@ -113,7 +113,11 @@ def multi_head_attention(
         name="multi_head_attention",
         init=partial(init, width=width, heads=heads, key_heads=key_heads, bias=bias),
         forward=partial(
-            forward, heads=(heads, key_heads), causal=causal, rotary_base=rotary_base
+            forward,
+            heads=heads,
+            key_heads=key_heads,
+            causal=causal,
+            rotary_base=rotary_base,
         ),
         backward=partial(backward, causal=causal, rotary_base=rotary_base),
     )
@@ -135,14 +139,15 @@ def forward(
     params: MultiHeadParams,
     x: AttentionInput,
     *,
-    heads: tuple[int, int],
+    heads: int,
+    key_heads: int,
     causal: bool,
     rotary_base: float | None,
 ) -> tuple[Float[Array, "b t i"], MultiHeadResiduals]:
     """Equations (1) to (4)."""
     _check(x, params.queries.weight.shape[0])
     queries, keys, values, mask = x
-    n, m = heads
+    n, m = heads, key_heads
     q = _split(affine(params.queries, queries), n)  # (1)
     k = _split(affine(params.keys, keys), m)  # (1)
     v = _split(affine(params.values, values), m)  # (1)

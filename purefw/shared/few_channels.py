@@ -69,8 +69,8 @@ def correlate_by_places(
     x: Float[Array, "b *n c"], weight: Float[Array, "*w 1 c"], windows: Windows
 ) -> Float[Array, "b *m c"]:
     """Equation (3), in float32 for 16 bits."""
-    rows = wide(weight).reshape(-1, x.shape[-1])
-    products = (wide(v) * row for v, row in zip(views(x, windows, 0.0), rows))
+    places = zip(views(x, windows, 0.0), _rows(weight, x.ndim))
+    products = (wide(v) * row for v, row in places)
     return reduce(add, products).astype(x.dtype)  # (3)
 
 
@@ -81,9 +81,13 @@ def dx_by_places(
     windows: Windows,
 ) -> Float[Array, "b *n c"]:
     """Equation (4), in float32 for 16 bits."""
-    rows = wide(weight).reshape(-1, dy.shape[-1])
-    dv = [wide(dy) * row for row in rows]
+    dv = [wide(dy) * row for row in _rows(weight, dy.ndim)]
     return add_windows(dv, windows, lengths).astype(dy.dtype)  # (4)
+
+
+def _rows(weight: Float[Array, "*w 1 c"], rank: int) -> Float[Array, "k ..."]:
+    """One array of the channels a place, with as many axes as x."""
+    return wide(weight).reshape(-1, *[1] * (rank - 1), weight.shape[-1])
 
 
 def last_axis_among_channels(x: Float[Array, "b *n c"]) -> Float[Array, "b *h nc"]:
