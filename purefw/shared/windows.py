@@ -197,10 +197,10 @@ def views(
     for offset in offsets(windows):
         inside, config = [slice(None)], [(0, 0, 0)]
         for k, (n, (low, _), s, m) in zip(offset, geometry):
-            first = max(-((k - low) // s), 0)  # The windows that have place k in x.
-            end = min((n - 1 + low - k) // s + 1, m)
-            start = s * first + k - low
-            inside.append(slice(start, start + s * (end - first - 1) + 1, s))
+            first = min(max(-((k - low) // s), 0), m)  # Windows with place k in x,
+            end = max(min((n - 1 + low - k) // s + 1, m), first)  # if there are any.
+            start = max(s * first + k - low, 0)
+            inside.append(slice(start, start + max(s * (end - first - 1) + 1, 0), s))
             config.append((first, m - end, 0))
         value = jnp.asarray(fill, x.dtype)
         found.append(lax.pad(x[tuple(inside)], value, [*config, (0, 0, 0)]))  # (4)

@@ -26,6 +26,13 @@ PLACES = {
     "a window a channel": ((2, 11, 7, 5), (3, 3, 1, 5), 5, {"padding": "SAME"}),
     "strided": ((3, 11, 13, 7), (3, 2, 1, 7), 7, {"stride": (2, 3)}),
     "dilated": ((2, 17, 3), (5, 1, 3), 3, {"dilation": 3, "padding": 4}),
+    "mostly padding": ((1, 2, 3), (3, 1, 3), 3, {"dilation": 4, "padding": 7}),
+    "mostly padding, strided": (
+        (1, 2, 2, 3),
+        (3, 2, 1, 3),
+        3,
+        {"dilation": (4, 3), "padding": 7, "stride": 3},
+    ),
 }
 ALL = {**{f"bands, {k}": v for k, v in BANDS.items()}, **PLACES}
 
