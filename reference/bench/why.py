@@ -24,7 +24,10 @@ BY_REASON = {
     "A mask from the same random bits; only its bits are kept.": "dropout",
     "Memory moves, as in autodiff.": "flatten reshape positional_embedding",
     "The two products that autodiff's transpose rules give as convolutions.": """
-        convolution convolution_stride_2 transposed_convolution""",
+        convolution convolution_stride_2""",
+    "The weight's gradient slides dy over x; autodiff's slides x spread out with zeros.": (
+        "transposed_convolution"
+    ),
     "One channel: a product along the rows with a band of weights, for which a "
     "processor is made; a convolution leaves it idle.": "convolution_5x5_of_grey",
     "Sums over the nine places instead of convolutions of one channel each.": (
