@@ -25,7 +25,7 @@ BY_REASON = {
     "Memory moves, as in autodiff.": "flatten reshape positional_embedding",
     "The two products that autodiff's transpose rules give as convolutions.": """
         convolution convolution_stride_2""",
-    "The weight's gradient slides dy over x; autodiff's slides x spread out with zeros.": (
+    "The weight's gradient slides dy over x; autodiff spreads x out with zeros.": (
         "transposed_convolution"
     ),
     "One channel: a product along the rows with a band of weights, for which a "
