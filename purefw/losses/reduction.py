@@ -107,8 +107,11 @@ def nan_unless_unit(t: Float[Array, "*e"]) -> Float[Array, "*e"]:
 
 
 def weighted(w: Float[Array, "*e"], v: Float[Array, "*e"]) -> Float[Array, "*e"]:
-    """w v with 0 for w = 0 and v = -∞, for w ≥ 0 and v ≤ 0: one entry of (8)."""
-    most = jnp.finfo(w.dtype).max
+    """w v with 0 for w = 0 and v = -∞, for w ≥ 0 and v ≤ 0: one entry of (8).
+
+    Of most most, if XLA saw the numbers, it would make ∞, and NaN of 0 ∞.
+    """
+    most = once(jnp.asarray(jnp.finfo(w.dtype).max, w.dtype))
     return w * jnp.maximum(v, -w * most * most)
 
 

@@ -191,7 +191,8 @@ def rounding_ratio(case: Case, hand, auto, args: tuple, dtype: Any) -> float:
     ):
         if size > NOTHING * max(sizes):
             allowed = max(np.abs(theirs - true).max(), unit * size)
-            worst = max(worst, float(np.abs(ours - true).max() / allowed))
+            error = np.nan_to_num(np.abs(ours - true).max() / allowed, nan=np.inf)
+            worst = max(worst, float(error))
     return worst
 
 

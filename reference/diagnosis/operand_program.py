@@ -70,12 +70,12 @@ class Uses:
         count = np.int32(len(tries))
         return [np.asarray(v)[:count] for v in self._program(count, masks, arrays, *at)]
 
-    def values(self, scene: Scene) -> list[np.ndarray]:
-        """What every operand is at a scene."""
+    def values(self, scene: Scene) -> list[np.ndarray | None]:
+        """What every operand is at a scene; None in a loop, where it is many."""
 
-        def make() -> list[np.ndarray]:
+        def make() -> list[np.ndarray | None]:
             at = scene.run.residuals, scene.dys, scene.live
-            return [np.asarray(v) for v in self._recording(*at)]
+            return [v if v is None else np.asarray(v) for v in self._recording(*at)]
 
         return scene.once("values of uses", make)
 
@@ -161,6 +161,7 @@ class _Listing(_Walk):
         self.inputs: list = []
         self.found: list[Use] = []
         self.values: list = []
+        self.loops = 0
 
     def begin(self, inputs: list) -> None:
         """Remember the residuals by identity."""
@@ -172,8 +173,16 @@ class _Listing(_Walk):
         primitive, source, code = self.frames.get(self.path, ("", "", ""))
         place = self.path, k
         self.found.append(Use(place, primitive, value.shape, source, code, which))
-        self.values.append(value)
+        self.values.append(None if self.loops else value)
         return value
+
+    def equation(self, eqn: Any, values: list) -> list:
+        """The outputs; what is traced inside of a loop or a choice stays there."""
+        inner = eqn.primitive.name in ("scan", "while", "cond")
+        self.loops += inner
+        outputs = super().equation(eqn, values)
+        self.loops -= inner
+        return outputs
 
 
 class _Replaced(_Walk):

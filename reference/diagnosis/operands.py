@@ -98,7 +98,9 @@ def options(home: Scene, uses: Uses) -> Iterator[tuple[tuple, str, Callable]]:
             same = use.residual is not None and name == names[use.residual]
             if v.shape == use.shape and v.dtype.kind == "f" and not same:
                 yield which, name, lambda s, n=name: values(s)[n]
-    for u, _ in enumerate(uses.all):
+    for u, value in enumerate(uses.values(home)):
+        if value is None:
+            continue
         for text, f in {**FUNCTIONS, **MORE}.items():
             if text != "{}":
                 name = text.replace("{}", "v") + " of that operand v"

@@ -61,9 +61,8 @@ def by_rounding(probe, trial: Trial, i: int, hand, truth, noise) -> Excuse | Non
     is put in terms of it; unless it leaves nothing, as of the gradient of attention's
     key bias, which is 0 in exact arithmetic.
     """
-    at = lift(trial.point.live), trial.point.rest, lift(probe.split(trial.cotangent))
-    own = probe.oracle.rounding("hand", *at)[i]
-    others = rounding_of_truth(probe, trial, i, truth)
+    own = rounding_without_jumps(probe, trial, i, "hand", hand)
+    others = rounding_without_jumps(probe, trial, i, "truth", truth)
     spread = np.asarray(np.fmax(np.fmax(own, others), noise[i]))
     comparison = again(trial, hand[i], truth[i], spread)
     if not comparison.passes:
@@ -73,24 +72,24 @@ def by_rounding(probe, trial: Trial, i: int, hand, truth, noise) -> Excuse | Non
     return Verdict.RIGHT, "differs by no more than rounding inside the two programs"
 
 
-def rounding_of_truth(probe, trial: Trial, i: int, truth) -> np.ndarray:
-    """The spread of the truth under Monte Carlo arithmetic, without jumps at kinks.
+def rounding_without_jumps(probe, trial, i: int, which: str, value) -> np.ndarray:
+    """The spread of "hand" or "truth" under Monte Carlo arithmetic, but for jumps.
 
-    A spread that is large beside the truth is a jump, or it is the rounding of an
-    autodiff that loses everything, as y (1 - y) does where y is near 1. Rounding grows
-    with the noise; a jump is as large under any.
+    A spread that is large beside the value is a jump at a kink, or it is the rounding
+    of a program that loses everything, as y (1 - y) does where y is near 1. Rounding
+    grows with the noise; a jump is as large under any.
     """
     at = lift(trial.point.live), trial.point.rest, lift(probe.split(trial.cotangent))
-    spread = probe.oracle.rounding("truth", *at)[i]
+    spread = probe.oracle.rounding(which, *at)[i]
     calm = steady(
         spread,
-        truth[i],
+        value[i],
         jump=1e-2 if probe.oracle.leaks else 1e-8,
         scale=probe.scales[i] * rms(trial.cotangent.value),
     )
     if (calm == spread).all():
         return calm
-    louder = probe.oracle.rounding("truth", *at, size=LOUDER)[i]
+    louder = probe.oracle.rounding(which, *at, size=LOUDER)[i]
     return np.asarray(np.where(louder > LOUDER / 4 * spread, spread, calm))
 
 

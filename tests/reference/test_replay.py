@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reference import chance
+from reference import Verdict, chance, check_vjp
 from reference.verifier.eager import first_nonfinite, one_by_one
 from reference.verifier.programs import (
     compared_integers,
@@ -190,3 +190,21 @@ def test_the_noise_of_a_maximum_that_starts_from_minus_infinity_is_a_number():
         runs = np.array([changed(shifted, c)(jnp.arange(3.0)) for c in change])
     assert np.isfinite(runs).all()
     assert (np.ptp(runs[:, :2], axis=0) > 1e-9).all()
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_jump_of_the_backward_is_no_rounding(wrong):
+    """The wrong one takes sign(1 - s s), which is 0, and ±1 at the last bits of s."""
+
+    def forward(x, s):
+        return jnp.maximum(1 - s * x, 0), (x, s)
+
+    def backward(residuals, dy):
+        x, s = residuals
+        hit, own = ((jnp.sign(1 - s * v) + 1) / 2 for v in (s if wrong else x, x))
+        return -s * hit * dy, -x * own * dy
+
+    x, s = np.array([0.3, -1.2, 2.5, 0.7, -0.4]), np.array([1.0, -1, 1, -1, 1])
+    report = check_vjp(forward, backward, x, s)
+    verdict = Verdict.WRONG if wrong else Verdict.RIGHT
+    assert report.leaves["args[0]"].verdict is verdict, report
