@@ -80,10 +80,11 @@ def rounded_truth(primal: Callable, pullback: Callable, widen: bool) -> Callable
 
 def spread(runs: list[list]) -> list[np.ndarray]:
     """How far the runs are from the first, leaf by leaf; NaN and inf as 0."""
-    return [
-        np.asarray(np.max([finite(abs(v - values[0])) for v in values[1:]], axis=0))
-        for values in zip(*runs)
-    ]
+    with np.errstate(invalid="ignore"):  # inf - inf
+        return [
+            np.asarray(np.max([finite(abs(v - values[0])) for v in values[1:]], axis=0))
+            for values in zip(*runs)
+        ]
 
 
 def finite(v: Values) -> np.ndarray:
