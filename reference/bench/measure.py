@@ -27,7 +27,7 @@ import numpy as np
 from reference.bench.case import Case, cast, floats
 
 ROUNDS = 11
-MORE = 27
+MORE = 18
 TARGET = 0.02
 STEADY = 0.1
 NOTHING = 1e-9  # A leaf this small beside the others is zero, but for rounding.

@@ -90,7 +90,11 @@ def rounding_without_jumps(probe, trial, i: int, which: str, value) -> np.ndarra
     if (calm == spread).all():
         return calm
     louder = probe.oracle.rounding(which, *at, size=LOUDER)[i]
-    return np.asarray(np.where(louder > LOUDER / 4 * spread, spread, calm))
+    if which == "hand":  # What has lost all its digits need not grow: 1 / noise.
+        rounds = abs(louder - spread) > spread / 100
+    else:
+        rounds = louder > LOUDER / 4 * spread
+    return np.asarray(np.where(rounds, spread, calm))
 
 
 def by_kink(probe, trial: Trial, i: int, hand, truth) -> Excuse | None:

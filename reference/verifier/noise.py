@@ -100,9 +100,11 @@ def perturbed(values: list, size: Any, seed: Any, salt: int) -> list:
     ]
 
 
-def shaken(values: list, rng: np.random.Generator) -> list[np.ndarray]:
-    """Each value times 1 ± 2u, on the host."""
-    signs = [rng.choice([-1.0, 1.0], np.shape(v)) for v in values]
+def shaken(
+    values: list, rng: np.random.Generator, size: float = 1.0
+) -> list[np.ndarray]:
+    """Each value times 1 ± 2u size, on the host."""
+    signs = [rng.choice([-size, size], np.shape(v)) for v in values]
     return [np.asarray(v * (1 + 2 * UNIT * s)) for v, s in zip(values, signs)]
 
 

@@ -201,7 +201,7 @@ class Oracle:
         self.passes[which] += 1 + count
         if which == "hand" and self.eager:
             rng = np.random.default_rng(0)
-            moved = [live, *(shaken(live, rng) for _ in range(count))]
+            moved = [live, *(shaken(live, rng, size) for _ in range(count))]
             return spread([self._eagerly(at, rest, dys) for at in moved])
         program = self._monte_carlo[which]
         seeds = np.arange(count + 1, dtype=np.uint32)
