@@ -7,15 +7,15 @@ entries of left, j those of right, o the outputs.
 
     (2)  form_bjo    = Σ_i weight_ijo left_bi      y_bo = Σ_j form_bjo right_bj + bias_o
     (3)  dform_bjo   = right_bj dy_bo
-    (4)  dleft_bi    = Σ_jo weight_ijo dform_bjo
+    (4)  dleft_bi    = Σ_o (Σ_j weight_ijo right_bj) dy_bo
     (5)  dright_bj   = Σ_o form_bjo dy_bo
     (6)  dweight_ijo = Σ_b left_bi dform_bjo
     (7)  dbias_o     = Σ_b dy_bo
 
 (3) to (7): (1) is linear in each of left, right, weight and bias while the others are
 held; the factor of each in (1), times dy, is summed over the indices that it does not
-have. weight and bias are shared by all rows, hence Σ_b. form and dform serve two sums
-each, so that all are three products of i by j o and two small ones.
+have. weight and bias are shared by all rows, hence Σ_b. form serves two sums; dform
+would serve (4) as well, in one sum over j and o, which errs four times as much.
 Invariant: Σ_i left_bi dleft_bi = Σ_j right_bj dright_bj = Σ_o (y_bo - bias_o) dy_bo,
 row by row, because (1) without bias is homogeneous of degree one in either input.
 Convention: torch.nn.Bilinear keeps the weight as (o, i, j).
@@ -115,8 +115,9 @@ def backward(
     left, right, params = residuals
     dy = wide(dy)
     dright = jnp.einsum("...jo,...o->...j", _form(left, params.weight), dy)  # (5)
+    of_left = jnp.einsum("ijo,...j->...io", wide(params.weight), wide(right))
+    dleft = jnp.einsum("...io,...o->...i", of_left, dy)  # (4)
     dform = wide(right)[..., :, None] * dy[..., None, :]  # (3)
-    dleft = jnp.einsum("ijo,...jo->...i", wide(params.weight), dform)  # (4)
     dweight = jnp.einsum("...i,...jo->ijo", wide(left), dform)  # (6)
     rows = dy.reshape(-1, dy.shape[-1])
     dbias = None if params.bias is None else jnp.sum(rows, axis=0)  # (7)

@@ -39,7 +39,7 @@ def focal(z: Any, t: Any) -> Array:
 
 def weston_watkins(z: Any, y: Any) -> Array:
     """The label's own gap is 1 and taken off."""
-    gap = jax.nn.relu(1 + z - own(z, y)[:, None])
+    gap = jnp.maximum(1 + z - own(z, y)[:, None], 0)
     return jnp.mean(jnp.sum(gap, axis=1) - 1)
 
 
@@ -144,7 +144,7 @@ LOSS_FORMS: dict[str, Callable[[Any, Any], Array]] = {
     "logistic_loss_mean": logistic,
     "logistic_loss_on_logits": logistic_on_logits,
     "focal": focal,
-    "hinge": lambda z, t: jnp.mean(jax.nn.relu(1 - t * z)),
+    "hinge": lambda z, t: jnp.mean(jnp.maximum(1 - t * z, 0)),
     "multiclass_hinge": weston_watkins,
     "negative_log_likelihood": lambda logp, y: -jnp.mean(own(logp, y)),
     "cross_entropy_mean": lambda p, y: -jnp.mean(jnp.log(own(p, y))),

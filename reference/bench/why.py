@@ -19,7 +19,7 @@ BY_REASON = {
     ),
     "The same products as autodiff's, and nothing else of weight.": """
         linear unembedding queries_keys_values perceptron autoencoder""",
-    "Two of the products serve two gradients each.": "bilinear",
+    "One of the products serves forward and a gradient.": "bilinear",
     "The direction's gradient from two sums a column.": "weight_norm",
     "A mask from the same random bits; only its bits are kept.": "dropout",
     "Memory moves, as in autodiff.": "flatten reshape positional_embedding",
