@@ -147,13 +147,12 @@ def forward(
     """Equations (1) to (4)."""
     _check(x, params.queries.weight.shape[0])
     queries, keys, values, mask = x
-    n, m = heads, key_heads
-    q = _split(affine(params.queries, queries), n)  # (1)
-    k = _split(affine(params.keys, keys), m)  # (1)
-    v = _split(affine(params.values, values), m)  # (1)
+    q = _split(affine(params.queries, queries), heads)  # (1)
+    k = _split(affine(params.keys, keys), key_heads)  # (1)
+    v = _split(affine(params.values, values), key_heads)  # (1)
     if rotary_base is not None:
         q, k = rotate(q, rotary_base), rotate(k, rotary_base)  # (2)
-    full = (q.shape[0], n, q.shape[1], k.shape[1])
+    full = (q.shape[0], heads, q.shape[1], k.shape[1])
     check_mask("multi_head_attention", mask, full)
     y, attended = attend(AttentionInput(q, k, v, mask), causal=causal)  # (3)
     y = _join(y)

