@@ -6,6 +6,7 @@ import pytest
 from jax import lax
 
 from reference.diagnosis.backward_program import program_of
+from reference.diagnosis.operand_program import Uses
 from reference.diagnosis.scene import Stage
 from reference.diagnosis.scope import FORMS, in_scope, scope_of
 from reference.verifier.oracle import exact_arithmetic
@@ -44,6 +45,17 @@ def stage():
     subject = Subject("product", forward, pull, (X,), ("args[0]",))
     with exact_arithmetic():
         yield Stage(flatten(subject, output_of(subject)), 0)
+
+
+def test_an_operand_in_a_loop_has_no_one_value(stage):
+    with exact_arithmetic():
+        uses = Uses(stage)
+        values = uses.values(stage.home)
+    inside = [v is None for v in values]
+    assert any(inside)
+    assert all(
+        v.shape == use.shape for v, use in zip(values, uses.all) if v is not None
+    )
 
 
 def test_the_value_that_belongs_there_is_named(stage):
