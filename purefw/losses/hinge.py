@@ -27,7 +27,7 @@ from purefw.losses.reduction import (
     check_reduction,
     check_same_shape,
     divisor,
-    nan_unless_unit,
+    nan_unless_units,
     reduce,
     spread,
 )
@@ -75,8 +75,8 @@ def forward(
     check_same_shape("hinge", prediction, target)
     t = target.astype(prediction.dtype)
     u = 1 - t * prediction  # (1)
-    loss = reduce(jnp.maximum(u, 0) + nan_unless_unit(t), reduction)  # (2)
-    return loss, HingeResiduals(prediction, target)
+    loss = reduce(jnp.maximum(u, 0), reduction)  # (2)
+    return loss + nan_unless_units(t), HingeResiduals(prediction, target)
 
 
 def backward(

@@ -1,13 +1,12 @@
 """What the losses on class labels share: the checks, and labels that name no class.
 
 A label is an integer in [0, n). Inside jit its value is unknown, so a label out of
-range cannot be an error there; it must not be a plausible number either. Both functions
-below make it NaN, which reaches the loss and the whole row of the gradient.
+range cannot be an error there; it must not be a plausible number either. `at_label` and
+`scattered` make it NaN, which reaches the loss and the whole row of the gradient.
 """
 
 import jax.numpy as jnp
-from jax import lax
-from jaxtyping import Array, Float, Integer, Shaped
+from jaxtyping import Array, Bool, Float, Integer, Shaped
 
 
 def check_labels(
@@ -35,6 +34,20 @@ def check_labels(
         )
 
 
+def columns(
+    labels: Integer[Array, "*b"], classes: int
+) -> tuple[Integer[Array, "*b"], Bool[Array, "*b"]]:
+    """The labels, 0 for those out of range, and which of them are in range.
+
+    Example:
+        >>> columns(jnp.array([1, -1, 2]), 2)[0]
+        Array([1, 0, 0], dtype=int32)
+    """
+    labels = labels.astype(int)
+    known = (labels >= 0) & (labels < classes)
+    return jnp.where(known, labels, 0), known
+
+
 def at_label(
     values: Float[Array, "*b n"], labels: Integer[Array, "*b"]
 ) -> Float[Array, "*b"]:
@@ -44,28 +57,9 @@ def at_label(
         >>> at_label(jnp.array([[0.25, 0.75], [0.5, 0.5]]), jnp.array([1, -1]))
         Array([0.75,  nan], dtype=float32)
     """
-    labels = labels.astype(int)
-    known = (labels >= 0) & (labels < values.shape[-1])
-    column = jnp.where(known, labels, 0)[..., None]
-    picked = jnp.take_along_axis(values, column, axis=-1)[..., 0]
+    column, known = columns(labels, values.shape[-1])
+    picked = jnp.take_along_axis(values, column[..., None], axis=-1)[..., 0]
     return jnp.where(known, picked, jnp.nan)
-
-
-def onehot(
-    labels: Integer[Array, "*b"], like: Float[Array, "*b n"]
-) -> Float[Array, "*b n"]:
-    """Rows of 0 with 1 at the label, shaped and typed as `like`; else rows of NaN.
-
-    Example:
-        >>> onehot(jnp.array([1, 2]), jnp.zeros((2, 2)))
-        Array([[ 0.,  1.],
-               [nan, nan]], dtype=float32)
-    """
-    labels = labels.astype(int)[..., None]
-    known = (labels >= 0) & (labels < like.shape[-1])
-    column = lax.broadcasted_iota(labels.dtype, like.shape, like.ndim - 1)
-    hit = (column == jnp.broadcast_to(labels, like.shape)).astype(like.dtype)
-    return jnp.where(jnp.broadcast_to(known, like.shape), hit, jnp.nan)
 
 
 def scattered(
@@ -80,10 +74,10 @@ def scattered(
         Array([[0. , 0.5],
                [nan, nan]], dtype=float32)
     """
-    flat, v = labels.astype(int).ravel(), values.ravel()
-    known = (flat >= 0) & (flat < classes)
+    v = values.ravel()
+    column, known = columns(labels.ravel(), classes)
     rest = jnp.where(known, jnp.zeros_like(v), jnp.nan)
     rows = jnp.broadcast_to(rest[:, None], (v.size, classes))
-    at = jnp.arange(v.size), jnp.where(known, flat, 0)
+    at = jnp.arange(v.size), column
     placed = rows.at[at].set(jnp.where(known, v, jnp.nan), mode="promise_in_bounds")
     return placed.reshape(*labels.shape, classes)

@@ -17,9 +17,10 @@ A label that is not a class makes the loss NaN, and its own row of dlogp.
 from functools import partial
 from typing import NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
-from purefw.losses.labels import at_label, check_labels, onehot
+from purefw.losses.labels import at_label, check_labels, scattered
 from purefw.losses.reduction import (
     Reduction,
     check_reduction,
@@ -28,12 +29,14 @@ from purefw.losses.reduction import (
     spread,
 )
 from purefw.rule import Loss
+from purefw.shared.structure import Static
 
 
 class NegativeLogLikelihoodResiduals(NamedTuple):
-    """What `backward` needs: the labels one-hot, the size of the prediction."""
+    """What `backward` needs: the labels, and the number of classes."""
 
-    label: Float[Array, "*b k"]
+    target: Integer[Array, "*b"]
+    classes: Static
 
 
 def negative_log_likelihood(
@@ -53,7 +56,6 @@ def negative_log_likelihood(
             integers, or no rows.
 
     Example:
-        >>> import jax.numpy as jnp
         >>> forward = negative_log_likelihood().forward
         >>> forward(jnp.log(jnp.array([[0.5, 0.25, 0.25]])), jnp.array([1]))[0].round(4)
         Array(1.3863, dtype=float32)
@@ -76,7 +78,7 @@ def forward(
     """Equation (1)."""
     check_labels("negative_log_likelihood", "prediction", prediction, target)
     loss = reduce(-at_label(prediction, target), reduction)  # (1)
-    return loss, NegativeLogLikelihoodResiduals(onehot(target, prediction))
+    return loss, NegativeLogLikelihoodResiduals(target, Static(prediction.shape[-1]))
 
 
 def backward(
@@ -86,6 +88,6 @@ def backward(
     reduction: Reduction,
 ) -> Float[Array, "*b k"]:
     """Equation (2)."""
-    (label,) = residuals
-    rows = label.size // label.shape[-1]
-    return -spread(dloss, rows, reduction) * label  # (2)
+    target, classes = residuals
+    own = jnp.broadcast_to(-spread(dloss, target.size, reduction), target.shape)
+    return scattered(own, target, classes.value)  # (2)

@@ -100,10 +100,15 @@ def magnitude(x: Float[Array, "*e"]) -> Float[Array, "*e"]:
     return jnp.maximum(x, -x)
 
 
-def nan_unless_unit(t: Float[Array, "*e"]) -> Float[Array, "*e"]:
-    """0 where |t| is 1, else NaN, without a choice: to be added in a sum."""
+def nan_unless_units(t: Float[Array, "*e"]) -> Float[Array, ""]:
+    """0 where every |t_e| is 1, else NaN, without a choice in the sum.
+
+    Example:
+        >>> nan_unless_units(jnp.array([1.0, -1.0])), nan_unless_units(jnp.zeros(2))
+        (Array(-0., dtype=float32), Array(nan, dtype=float32))
+    """
     apart = t * t - 1
-    return jnp.sqrt(-apart * apart)
+    return jnp.sqrt(-jnp.sum(apart * apart))
 
 
 def weighted(w: Float[Array, "*e"], v: Float[Array, "*e"]) -> Float[Array, "*e"]:

@@ -51,7 +51,7 @@ from jaxtyping import Array, Bool, Float, Integer, Shaped
 
 from purefw.losses import label_rows
 from purefw.losses import reduction as reduced
-from purefw.losses.labels import check_labels
+from purefw.losses.labels import check_labels, columns
 from purefw.losses.reduction import (
     Reduction,
     check_reduction,
@@ -230,9 +230,8 @@ def divisor(
     )
     weights = 1.0
     if class_weights is not None:
-        known = (labels >= 0) & (labels < len(class_weights))
-        table = jnp.array(class_weights, float)
-        weights = jnp.where(known, table[jnp.where(known, labels, 0)], 0)
+        label, known = columns(labels, len(class_weights))
+        weights = jnp.where(known, jnp.array(class_weights, float)[label], 0)
     return _divisor(jnp.sum(jnp.where(counts, weights, 0.0)), reduction)  # (4)
 
 
@@ -278,13 +277,10 @@ def _own_weight(logits, target, options) -> Float[Array, "*b 1"] | None:
     """
     if jnp.issubdtype(target.dtype, jnp.floating):
         return None
-    label, classes = target.astype(int), logits.shape[-1]
-    known = (label >= 0) & (label < classes)
+    label, known = columns(target, logits.shape[-1])
     weight = jnp.ones(label.shape, wide(logits).dtype)
     if options.class_weights is not None:
-        weight = jnp.array(options.class_weights, weight.dtype)[
-            jnp.where(known, label, 0)
-        ]
+        weight = jnp.array(options.class_weights, weight.dtype)[label]
     weight = jnp.where(known, weight, jnp.nan)[..., None]
     return jnp.where(_counts(target, options), weight, 0)
 
@@ -292,8 +288,8 @@ def _own_weight(logits, target, options) -> Float[Array, "*b 1"] | None:
 def _at_labels(logits, target, own, options) -> tuple:
     """Σ_k mass_bk logp_bk of one summand, lse and what is kept."""
     del options
-    label, k = target.astype(int).ravel(), logits.shape[-1]
-    label = jnp.where((label >= 0) & (label < k), label, 0)
+    k = logits.shape[-1]
+    label, _ = columns(target.ravel(), k)
     v, lse, kept = label_rows.forward(logits.reshape(-1, k), label)
     v, lse = v.reshape(own.shape), lse.reshape(own.shape)
     return -own * jnp.where(own == 0, 0, v), lse, kept

@@ -38,8 +38,8 @@ BY_REASON = {
     "A broadcast or a sum of views: one loop.": """
         average_pool average_pool_overlapping global_average_pool upsample_nearest
         upsample_bilinear""",
-    "Two loops for the maximum and its first place; autodiff compares again and shares "
-    "ties.": "global_max_pool",
+    "One loop for the maxima of rows, of which only the winner's is searched; autodiff "
+    "compares again and shares ties.": "global_max_pool",
     "The sums over features are products with scale, those over rows plain sums; x and "
     "two numbers a row are kept.": "layer_norm",
     "As layer norm, without the mean: x and one number a row are kept.": "rms_norm",
