@@ -14,6 +14,7 @@ outputs.
 broadcast over them, and a broadcast forward is a sum backward: hence Σ_b.
 Invariant: backward is linear in x for fixed dy; two rows that are equal contribute to
 dweight twice.
+Time: (3) of few rows on a CPU is joined to what follows it: purefw.shared.few_rows.
 Convention: weight is (n_in, n_out), as in Flax; torch.nn.Linear keeps its transpose.
 """
 
@@ -25,6 +26,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from purefw.rule import Rule
+from purefw.shared.few_rows import weight_gradient
 from purefw.shared.sizes import check_sizes
 
 
@@ -101,6 +103,6 @@ def backward(
     x, (weight, bias) = residuals
     rows, drows = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
     dx = dy @ weight.T  # (2)
-    dweight = rows.T @ drows  # (3)
+    dweight = weight_gradient(rows, drows)  # (3)
     dbias = None if bias is None else jnp.sum(drows, axis=0)  # (4)
     return LinearParams(dweight, dbias), dx

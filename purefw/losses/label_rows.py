@@ -17,20 +17,18 @@ p_y is rounded once less.
 Cost: forward reads z twice and e once and keeps e, an array the size of z in whose
 memory backward may work; z is not needed again. Backward computes no exponential. The
 label's entry is written by a scatter of one number a row: a choice in the loop of the
-exponentials takes twice the time of the loop (4096 x 1000, 2 cores). Below MANY entries
-the choice is as good and saves the start of two programs a step.
+exponentials takes twice the time of the loop (4096 x 1000, 2 cores), and of ten classes
+and 32 rows it makes a whole step of a perceptron 1.3 times as long.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float, Integer
 
 from purefw.shared.precision import wide
 
-MANY = 1 << 16
 AT = {"mode": "promise_in_bounds", "unique_indices": True, "indices_are_sorted": True}
 
 
@@ -84,7 +82,4 @@ def put(
     v: Float[Array, "b k"], label: Integer[Array, " b"], own: Float[Array, " b"]
 ) -> Float[Array, "b k"]:
     """v with another number at the label of each row."""
-    if v.size >= MANY:
-        return jax.vmap(lambda row, k, new: row.at[k].set(new, **AT))(v, label, own)
-    place = lax.broadcasted_iota(label.dtype, v.shape, 1)
-    return jnp.where(place == label[:, None], own[:, None], v)
+    return jax.vmap(lambda row, k, new: row.at[k].set(new, **AT))(v, label, own)

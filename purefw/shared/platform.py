@@ -7,6 +7,7 @@ It is made when a program is traced, from JAX's default backend. What chooses:
     normalisation        sums over features as products; else as sums
     recomputation        elementwise backwards kept apart from their forwards; else not
     few_channels         convolutions of few channels as products with bands; else not
+    few_rows             large weight gradients as a sum over few rows; else not
 
 The first is a CPU's. What a GPU does with either: docs/performance.md.
 """
