@@ -39,6 +39,7 @@ from purefw.losses.reduction import (
     spread,
 )
 from purefw.rule import Loss
+from purefw.shared.recomputation import once
 
 
 class CosineSimilarityResiduals(NamedTuple):
@@ -121,4 +122,5 @@ def backward(
     """Equation (4)."""
     x, t, cos, a, b = residuals
     scale = -spread(dloss, cos.size, reduction) * a
-    return scale * (t * b - x * (cos * a))  # (4)
+    scale, b, along = once((scale, b, cos * a))
+    return scale * (t * b - x * along)  # (4)

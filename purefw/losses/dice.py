@@ -39,6 +39,7 @@ from purefw.losses.reduction import (
     spread,
 )
 from purefw.rule import Loss
+from purefw.shared.recomputation import once
 
 
 class DiceResiduals(NamedTuple):
@@ -90,7 +91,8 @@ def forward(
     check_same_shape("dice", prediction, target)
     entries = tuple(range(1, prediction.ndim))
     top = 2 * jnp.sum(prediction * target, axis=entries) + smooth  # (1)
-    size = jnp.sum(prediction + target, axis=entries) + smooth  # (2)
+    sizes = [jnp.sum(v, axis=entries) for v in (prediction, target)]
+    size = sizes[0] + sizes[1] + smooth  # (2)
     overlap = top / size
     return reduce(1 - overlap, reduction), DiceResiduals(target, overlap, size)  # (3)
 
@@ -101,5 +103,5 @@ def backward(
     """Equation (4)."""
     target, overlap, size = residuals
     row = (-1, *(1,) * (target.ndim - 1))
-    slope = (overlap.reshape(row) - 2 * target) / size.reshape(row)  # (4)
-    return spread(dloss, size.size, reduction) * slope  # (4)
+    scale = once(spread(dloss, size.size, reduction) / size)
+    return scale.reshape(row) * (overlap.reshape(row) - 2 * target)  # (4)
