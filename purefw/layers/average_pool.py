@@ -109,8 +109,7 @@ def backward(
     """Equations (4) and (5)."""
     lengths = residuals.value
     count = _count(wide(dy), lengths, windows, count_include_pad)
-    share = wide(dy) / count
-    dv = jnp.broadcast_to(share[None], (math.prod(windows.size), *dy.shape))  # (4)
+    dv = [wide(dy) / count] * math.prod(windows.size)  # (4)
     return (), add_windows(dv, windows, lengths).astype(dy.dtype)  # (5)
 
 

@@ -110,5 +110,5 @@ def backward(
     """Equations (3) and (4)."""
     winner, lengths = residuals
     places = range(math.prod(windows.size))
-    dv = jnp.stack([jnp.where(winner == k, wide(dy), 0) for k in places])  # (3)
+    dv = [jnp.where(winner == k, wide(dy), 0) for k in places]  # (3)
     return (), add_windows(dv, windows, lengths.value).astype(dy.dtype)  # (4)

@@ -26,7 +26,7 @@ the time to compile grows with the window: they are meant for windows of tens of
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -205,7 +205,7 @@ def views(
 
 
 def add_windows(
-    dv: Iterable[Float[Array, "b *m c"]], windows: Windows, lengths: tuple[int, ...]
+    dv: list[Float[Array, "b *m c"]], windows: Windows, lengths: tuple[int, ...]
 ) -> Float[Array, "b *n c"]:
     """Equation (5): the transpose of `views` for x of these spatial lengths."""
     axes = _axes(windows, lengths)
