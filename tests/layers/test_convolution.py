@@ -96,7 +96,7 @@ def test_taking_windows_and_adding_them_are_transposes(keys):
     x = chance.normal(next(keys), (2, 5, 7, 3))
     v = take_windows(x, windows, 0.0)
     dv = chance.normal(next(keys), v.shape)
-    same(jnp.vdot(v, dv), jnp.vdot(x, add_windows(dv, windows, (5, 7))))
+    same(jnp.vdot(v, dv), jnp.vdot(x, add_windows(list(dv), windows, (5, 7))))
 
 
 def test_shifting_x_by_the_stride_shifts_y_by_one_place(keys):
