@@ -104,7 +104,6 @@ area.wrong(
     (0, 1, 2),
     lambda r, dy: area_backward(r, dy, False),
     "The sign of the cross product, negative here.",
-    args=lambda d: (normal(d, 2), normal(d, 2, seed=2), normal(d, 2, seed=1)),
 )
 
 angle = Family(
@@ -415,6 +414,10 @@ def np_window_mean_backward(x, dy, border=True):
     return (dx,)
 
 
+def means(x):
+    return jnp.stack([x[max(i - 2, 0) : i + 3].mean() for i in range(len(x))])
+
+
 window_mean = Family(
     "numpy_window_mean",
     np_window_mean,
@@ -423,7 +426,10 @@ window_mean = Family(
     traceable=False,
 )
 window_mean.right(
-    "loop", np_window_mean_backward, forward=lambda x: (np_window_mean(x), x)
+    "loop",
+    np_window_mean_backward,
+    forward=lambda x: (np_window_mean(x), x),
+    primal=means,
 )
 window_mean.wrong(
     "five_at_the_border",
@@ -431,4 +437,5 @@ window_mean.wrong(
     lambda x, dy: np_window_mean_backward(x, dy, False),
     "The border has fewer neighbours.",
     forward=lambda x: (np_window_mean(x), x),
+    primal=means,
 )
