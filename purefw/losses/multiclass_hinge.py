@@ -15,6 +15,8 @@ u_bj, as often as the margin is broken; in u_by they cancel. (5) is written by a
 scatter: a choice in the loop of (4) takes half as long as that loop.
 Kink: at u_bk = 0 this rule takes the slope 1/2, the middle, as autodiff of (2) does.
 Invariants: adding a constant to a row changes nothing, so rows of dz sum to 0.
+Precision: 16-bit scores are compared in float32; in 16 bits u_bk rounds to 0 near a tie
+already, and half the slope would be lost.
 A label that is not a class makes the loss NaN, and its own row of dz.
 Convention: the sum of Weston and Watkins. torch.nn.MultiMarginLoss divides it by the
 number of classes; optax.multiclass_hinge_loss keeps the largest u_bk of a row instead
@@ -40,6 +42,7 @@ from purefw.losses.reduction import (
     spread,
 )
 from purefw.rule import Loss
+from purefw.shared.precision import wide
 from purefw.shared.recomputation import again
 
 
@@ -85,9 +88,11 @@ def forward(
 ) -> tuple[Float[Array, ""], MulticlassHingeResiduals]:
     """Equations (1) and (2)."""
     check_labels("multiclass_hinge", "prediction", prediction, target)
-    own = at_label(prediction, target)[..., None]
-    v = jnp.sum(jnp.maximum(1 + (prediction - own), 0), axis=-1) - 1  # (1) (2)
-    return reduce(v, reduction), MulticlassHingeResiduals(prediction, target)
+    z = wide(prediction)
+    own = at_label(z, target)[..., None]
+    v = jnp.sum(jnp.maximum(1 + (z - own), 0), axis=-1) - 1  # (1) (2)
+    loss = reduce(v, reduction).astype(prediction.dtype)
+    return loss, MulticlassHingeResiduals(prediction, target)
 
 
 def backward(
@@ -97,8 +102,9 @@ def backward(
     reduction: Reduction,
 ) -> Float[Array, "*b k"]:
     """Equations (1) and (3) to (5)."""
-    z, target = residuals
-    own, r = at_label(z, target)[..., None], spread(dloss, target.size, reduction)
+    z, target = wide(residuals.prediction), residuals.target
+    own = at_label(z, target)[..., None]
+    r = spread(wide(dloss), target.size, reduction)
     (z, own), r, one = again((z, own), r, 1.0)
     signs = jnp.sum(jnp.sign(one + (z - own)), axis=-1)  # (1)
     (z, own), signs, one = again((z, own), signs, one)
@@ -106,4 +112,4 @@ def backward(
     others = (signs + z.shape[-1]) / 2 - 1  # (3)
     label, _ = columns(target.ravel(), z.shape[-1])
     rows = put(dz.reshape(-1, z.shape[-1]), label, -r * others.ravel())  # (5)
-    return rows.reshape(z.shape)
+    return rows.reshape(z.shape).astype(dloss.dtype)
